@@ -1,0 +1,23 @@
+//! Client of `net.guifi.Dns1`.
+#![allow(missing_docs)] // the manual page net.guifi.Dns1(5) documents each call
+
+use zbus::{OwnedFd, proxy};
+
+#[proxy(
+    interface = "net.guifi.Dns1",
+    default_service = "net.guifi.Dns1",
+    default_path = "/net/guifi/Dns1"
+)]
+pub trait Dns {
+    fn describe(&self) -> zbus::Result<String>;
+    fn show(&self, zone: &str) -> zbus::Result<OwnedFd>;
+}
+
+#[proxy(
+    interface = "net.guifi.Dns1.Admin",
+    default_service = "net.guifi.Dns1",
+    default_path = "/net/guifi/Dns1"
+)]
+pub trait DnsAdmin {
+    fn flush(&self) -> zbus::Result<()>;
+}

@@ -1,0 +1,52 @@
+//! Client of `net.guifi.Registry1`.
+#![allow(missing_docs)] // the manual page net.guifi.Registry1(5) documents each call
+
+use std::collections::HashMap;
+
+use zbus::{OwnedFd, OwnedVariant, proxy};
+
+#[proxy(
+    interface = "net.guifi.Registry1",
+    default_service = "net.guifi.Registry1",
+    default_path = "/net/guifi/Registry1"
+)]
+pub trait Registry {
+    fn describe(&self) -> zbus::Result<String>;
+    fn get(&self, owner: &str, kind: &str, name: &str) -> zbus::Result<String>;
+    fn list(
+        &self,
+        kinds: &[&str],
+        filter: HashMap<&str, &str>,
+        epoch: &str,
+        sequence: u64,
+    ) -> zbus::Result<(String, u64, bool, OwnedFd)>;
+    #[zbus(signal)]
+    fn changed(&self, epoch: String, sequence: u64, kinds: Vec<String>) -> zbus::Result<()>;
+    #[zbus(signal)]
+    fn synced(&self) -> zbus::Result<()>;
+}
+
+#[proxy(
+    interface = "net.guifi.Registry1.Provider",
+    default_service = "net.guifi.Registry1",
+    default_path = "/net/guifi/Registry1"
+)]
+pub trait RegistryProvider {
+    fn put(&self, kind: &str, name: &str, body: &str, lifetime_seconds: u32) -> zbus::Result<u64>;
+    fn set_part(&self, kind: &str, name: &str, part: &str, body: &str) -> zbus::Result<u64>;
+    fn remove(&self, kind: &str, name: &str) -> zbus::Result<()>;
+}
+
+#[proxy(
+    interface = "net.guifi.Registry1.Admin",
+    default_service = "net.guifi.Registry1",
+    default_path = "/net/guifi/Registry1"
+)]
+pub trait RegistryAdmin {
+    fn join(&self, options: HashMap<&str, OwnedVariant>) -> zbus::Result<String>;
+    fn leave(&self) -> zbus::Result<()>;
+    fn probe(&self, seed: &str) -> zbus::Result<String>;
+    fn put(&self, kind: &str, name: &str, body: &str, lifetime_seconds: u32) -> zbus::Result<u64>;
+    fn remove(&self, kind: &str, name: &str) -> zbus::Result<()>;
+    fn verify(&self) -> zbus::Result<String>;
+}

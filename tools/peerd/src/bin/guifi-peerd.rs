@@ -1,0 +1,5 @@
+//! The transport daemon; all of it is in the library.
+
+fn main() -> std::process::ExitCode {
+    guifi_peerd::daemon_main()
+}

@@ -1,0 +1,347 @@
+//! The QUIC endpoint and what lives with it, while the box is joined to a community.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt as _;
+use guifi_streams::{Configuration, Key, PathKind, Reason};
+use iroh::endpoint::{
+    BindOpts, IdleTimeout, Incoming, IncomingAddr, PortmapperConfig, QuicTransportConfig, VarInt,
+    presets,
+};
+use iroh::tls::CaTlsConfig;
+use iroh::{Endpoint, NetReportConfig, RelayMap, RelayMode, RelayUrl, Watcher as _};
+use iroh_relay::{RelayConfig, RelayQuicConfig};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::header;
+use crate::members::Members;
+use crate::node::{Node, Notice, Reached, Refusal, lock};
+use crate::peers::{self, MEMBER_STREAMS, close};
+use crate::relay::Relay;
+use crate::verifier::{Trusted, Verifier};
+use crate::who;
+
+/// Silence after which a connection is lost.
+const LOST: Duration = Duration::from_secs(10);
+/// What a stream may hold that its reader has not taken: 84 Mbit/s at 100 ms.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// How many members' relays are used. All boxes take the first by key, so they meet there.
+const MAX_RELAYS: usize = 3;
+/// Half-open handshakes from which on callers must prove their address,
+const SUSPICIOUS: usize = 64;
+/// and from which on they are not heard.
+const FLOODED: usize = 256;
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often and for how long the port is tried while an endpoint before lets go of it.
+const BIND_TRIES: u32 = 20;
+const BIND_PAUSE: Duration = Duration::from_millis(100);
+
+/// The endpoint of a joined box.
+#[derive(Debug)]
+pub(crate) struct Net {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) relay: Option<Relay>,
+    trusted: Arc<Trusted>,
+    relays: Mutex<BTreeMap<RelayUrl, Key>>,
+    tasks: Vec<AbortHandle>,
+}
+
+/// Applies what registryd says. Repeating it costs nothing; connections with members who stay
+/// are left alone.
+pub(crate) async fn configure(
+    node: &Arc<Node>,
+    configuration: Configuration,
+) -> Result<(), Refusal> {
+    let _turn = node.configuring.lock().await;
+    let wanted = configuration.community.is_some();
+    let before = node.set_members(Members::new(configuration));
+    if !wanted {
+        offline(node).await;
+    } else if node.net().is_none() {
+        match online(node).await {
+            Ok(net) => drop(node.set_net(Some(Arc::new(net)))),
+            Err(e) => {
+                node.set_members(Members::default());
+                let port = node.settings().port;
+                return Err(Refusal::new(
+                    Reason::Failed,
+                    format!("cannot use UDP port {port}: {e}"),
+                ));
+            }
+        }
+    }
+    let members = node.members();
+    if let Some(net) = node.net() {
+        net.set_relays(&members, node.identity.public()).await;
+    }
+    for link in node.peers.links() {
+        let (was, is) = (before.contains(link.key), members.contains(link.key));
+        if members.banned.contains(&link.key) || (was && !is) {
+            link.close(close::DENIED);
+        } else if is && !was {
+            link.connection
+                .set_max_concurrent_bi_streams(VarInt::from_u32(MEMBER_STREAMS));
+        }
+    }
+    if before.community != members.community {
+        let state = if wanted { "joined" } else { "not joined" };
+        guifi_core::notify::status(state);
+        log::info!("{state} to a community, {} members", members.by_key.len());
+    }
+    node.reconfigured.notify_waiters();
+    Ok(())
+}
+
+/// Closes the endpoint, telling the peers, and all that belongs to it.
+pub(crate) async fn offline(node: &Arc<Node>) {
+    let Some(net) = node.set_net(None) else {
+        return;
+    };
+    for task in &net.tasks {
+        task.abort();
+    }
+    net.endpoint.close().await;
+    lock(&node.link).clear();
+    *lock(&node.reached) = None;
+    node.save();
+}
+
+async fn online(node: &Arc<Node>) -> io::Result<Net> {
+    let settings = node.settings();
+    let trusted = Arc::<Trusted>::default();
+    let mut tries = 0;
+    let endpoint = loop {
+        match bind(node, settings.port, trusted.clone()).await {
+            Ok(endpoint) => break endpoint,
+            Err(e) if tries == BIND_TRIES => return Err(e),
+            Err(_) => {
+                tries += 1;
+                sleep(BIND_PAUSE).await;
+            }
+        }
+    };
+    let relay = if settings.relay {
+        match Relay::start(node, settings.relay_port).await {
+            Ok(relay) => Some(relay),
+            Err(e) => {
+                log::error!("cannot relay on port {}: {e}", settings.relay_port);
+                None
+            }
+        }
+    } else {
+        None
+    };
+    let mut tasks = vec![
+        tokio::spawn(accept(node.clone(), endpoint.clone())).abort_handle(),
+        tokio::spawn(watch_relays(node.clone(), endpoint.clone())).abort_handle(),
+    ];
+    match who::listen(settings.port) {
+        Ok(listener) => {
+            tasks.push(tokio::spawn(who::serve(node.clone(), listener)).abort_handle());
+        }
+        Err(e) => log::error!(
+            "cannot answer on TCP port {}: {e}; joining boxes cannot use this one as seed",
+            settings.port
+        ),
+    }
+    Ok(Net {
+        endpoint,
+        relay,
+        trusted,
+        relays: Mutex::default(),
+        tasks,
+    })
+}
+
+async fn bind(node: &Node, port: u16, trusted: Arc<Trusted>) -> io::Result<Endpoint> {
+    let transport = QuicTransportConfig::builder()
+        .max_idle_timeout(IdleTimeout::try_from(LOST).ok())
+        .max_concurrent_bidi_streams(VarInt::from_u32(MEMBER_STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .datagram_receive_buffer_size(None)
+        .build();
+    let tls = CaTlsConfig::custom_server_cert_verifier(Arc::new(move |provider| {
+        let algorithms = provider.signature_verification_algorithms;
+        Ok(Arc::new(Verifier::new(trusted.clone(), algorithms)) as _)
+    }));
+    let mut report = NetReportConfig::minimal();
+    // The one way to find a relay where UDP is blocked.
+    report.https_probes = true;
+    Endpoint::builder(presets::Minimal)
+        .secret_key(node.identity.secret().clone())
+        .alpns(vec![header::ALPN.to_vec()])
+        .transport_config(transport)
+        .relay_mode(RelayMode::Custom(RelayMap::empty()))
+        .ca_tls_config(tls)
+        .portmapper_config(PortmapperConfig::Disabled)
+        .net_report_config(report)
+        .clear_ip_transports()
+        .bind_addr(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+        .and_then(|builder| {
+            let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+            builder.bind_addr_with_opts(address, BindOpts::default().set_is_required(false))
+        })
+        .map_err(io::Error::other)?
+        .bind()
+        .await
+        .map_err(io::Error::other)
+}
+
+async fn accept(node: Arc<Node>, endpoint: Endpoint) {
+    let handshakes = Arc::new(AtomicUsize::new(0));
+    while let Some(incoming) = endpoint.accept().await {
+        match handshakes.load(Ordering::Relaxed) {
+            FLOODED.. => incoming.ignore(),
+            SUSPICIOUS.. if !incoming.remote_addr_validated() => {
+                // It is validated only if it was retried already.
+                let _ = incoming.retry();
+            }
+            _ => {
+                handshakes.fetch_add(1, Ordering::Relaxed);
+                let (node, handshakes) = (node.clone(), handshakes.clone());
+                tokio::spawn(async move {
+                    welcome(&node, incoming).await;
+                    handshakes.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+        }
+    }
+}
+
+async fn welcome(node: &Arc<Node>, incoming: Incoming) {
+    let from = incoming.remote_addr();
+    let Ok(Ok(connection)) = timeout(HANDSHAKE, incoming).await else {
+        return;
+    };
+    let Some(link) = peers::adopt(node, connection) else {
+        return;
+    };
+    match from {
+        IncomingAddr::Ip(address) => {
+            let address = peers::canonical(address);
+            let near = lock(&node.link)
+                .values()
+                .flatten()
+                .any(|a| a.ip() == address.ip());
+            if !near && !address.ip().is_loopback() {
+                reached(node, true);
+            }
+        }
+        _ => {
+            // The caller tried the direct way too; if that does not work by now, it will not.
+            let (node, link) = (node.clone(), Arc::downgrade(&link));
+            tokio::spawn(async move {
+                sleep(HANDSHAKE).await;
+                if let Some(link) = link.upgrade()
+                    && link.connection.close_reason().is_none()
+                {
+                    reached(&node, link.route().path == PathKind::Direct);
+                }
+            });
+        }
+    }
+}
+
+fn reached(node: &Node, yes: bool) {
+    let when = SystemTime::now();
+    *lock(&node.reached) = Some(Reached { yes, when });
+}
+
+async fn watch_relays(node: Arc<Node>, endpoint: Endpoint) {
+    let mut statuses = endpoint.home_relay_status().stream();
+    let mut known: HashMap<String, bool> = HashMap::new();
+    while let Some(statuses) = statuses.next().await {
+        let now: HashMap<String, bool> = statuses
+            .iter()
+            .map(|s| (s.url().to_string(), s.is_connected()))
+            .collect();
+        for (url, connected) in &now {
+            if known.get(url).copied().unwrap_or(false) != *connected {
+                node.notice(Notice::Relay(url.clone(), *connected));
+            }
+        }
+        known = now;
+    }
+}
+
+impl Net {
+    /// Uses the relays of these members.
+    async fn set_relays(&self, members: &Members, own: Key) {
+        let mut wanted = BTreeMap::new();
+        let mut hashes: HashMap<IpAddr, HashSet<[u8; 32]>> = HashMap::new();
+        let mut candidates: Vec<_> = members
+            .by_key
+            .values()
+            .filter(|m| m.key != own && members.contains(m.key))
+            .filter_map(|m| Some((m.key, m.addresses.first()?.ip(), m.relay.as_ref()?)))
+            .collect();
+        candidates.sort_by_key(|(key, ..)| *key);
+        for (key, ip, relay) in candidates.into_iter().take(MAX_RELAYS) {
+            let address = SocketAddr::new(ip, relay.tcp);
+            let (Ok(url), Ok(hash)) = (
+                format!("https://{address}/").parse::<RelayUrl>(),
+                relay.certificate.parse::<Key>(),
+            ) else {
+                continue;
+            };
+            let config = RelayConfig::new(url.clone(), Some(RelayQuicConfig::new(relay.udp)));
+            wanted.insert(url, (key, config));
+            hashes.entry(ip).or_default().insert(hash.0);
+        }
+        self.trusted.set(hashes);
+        let known = std::mem::take(&mut *lock(&self.relays));
+        for url in known.keys().filter(|url| !wanted.contains_key(*url)) {
+            self.endpoint.remove_relay(url).await;
+        }
+        for (url, (_, config)) in &wanted {
+            if !known.contains_key(url) {
+                let config = Arc::new(config.clone());
+                self.endpoint.insert_relay(url.clone(), config).await;
+            }
+        }
+        *lock(&self.relays) = wanted
+            .into_iter()
+            .map(|(url, (key, _))| (url, key))
+            .collect();
+    }
+
+    /// The relays over which a member may be met.
+    pub(crate) fn relays_towards(&self, key: Key) -> Vec<RelayUrl> {
+        lock(&self.relays)
+            .iter()
+            .filter(|(_, owner)| **owner != key)
+            .map(|(url, _)| url.clone())
+            .collect()
+    }
+
+    /// The addresses at which the endpoint believes to be reachable.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<_> = self
+            .endpoint
+            .addr()
+            .ip_addrs()
+            .map(|a| peers::canonical(*a))
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    /// The relays in use, and whether the link to each is up.
+    pub(crate) fn home_relays(&self) -> Vec<(String, bool)> {
+        self.endpoint
+            .home_relay_status()
+            .get()
+            .iter()
+            .map(|s| (s.url().to_string(), s.is_connected()))
+            .collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! What all parts of the daemon share.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use guifi_core::Root;
+use guifi_streams::{Key, Reason};
+use tokio::sync::{Notify, broadcast};
+
+use crate::book::Book;
+use crate::client::Client;
+use crate::config::Settings;
+use crate::identity::Identity;
+use crate::members::Members;
+use crate::net::Net;
+use crate::peers::Peers;
+
+/// How many streams to slow readers may fill their windows before new ones are refused: each
+/// holds up to a stream window of 1 MiB.
+const MAX_STALLED: usize = 32;
+/// Descriptors kept back for what is not a stream.
+const RESERVE: usize = 64;
+
+/// A refusal: the reason, and what happened in words.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal(pub(crate) Reason, pub(crate) String);
+
+impl Refusal {
+    pub(crate) fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self(reason, text.into())
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self(reason, reason.to_string())
+    }
+}
+
+/// Something that people on the bus may want to know.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Notice {
+    /// A peer came, went or changed its path.
+    Peer(Key),
+    /// The link to a relay came or went.
+    Relay(String, bool),
+}
+
+/// Whether other boxes reach this one without its having called them first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reached {
+    pub(crate) yes: bool,
+    pub(crate) when: SystemTime,
+}
+
+/// Numbers since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) opened: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) sent_bytes: AtomicU64,
+    pub(crate) received_bytes: AtomicU64,
+    pub(crate) dials: AtomicU64,
+    pub(crate) dials_failed: AtomicU64,
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+/// The daemon's state. No lock is held across an await.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) root: Root,
+    pub(crate) identity: Identity,
+    settings: Mutex<Arc<Settings>>,
+    members: Mutex<Arc<Members>>,
+    net: Mutex<Option<Arc<Net>>>,
+    /// Held while going online or offline.
+    pub(crate) configuring: tokio::sync::Mutex<()>,
+    pub(crate) peers: Peers,
+    pub(crate) listeners: Mutex<HashMap<String, Arc<Client>>>,
+    pub(crate) book: Mutex<Book>,
+    /// Addresses of members heard on the link.
+    pub(crate) link: Mutex<HashMap<Key, Vec<SocketAddr>>>,
+    pub(crate) reached: Mutex<Option<Reached>>,
+    pub(crate) counters: Counters,
+    pub(crate) notices: broadcast::Sender<Notice>,
+    /// Rung when the community or the settings changed.
+    pub(crate) reconfigured: Notify,
+    pub(crate) clients: AtomicUsize,
+    pub(crate) stalled: AtomicUsize,
+    streams: AtomicUsize,
+    next: AtomicU64,
+    descriptors: usize,
+}
+
+impl Node {
+    pub(crate) fn new(root: &Root, settings: Settings, identity: Identity) -> Arc<Self> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        Arc::new(Self {
+            root: root.clone(),
+            identity,
+            settings: Mutex::new(Arc::new(settings)),
+            members: Mutex::default(),
+            net: Mutex::default(),
+            configuring: tokio::sync::Mutex::default(),
+            peers: Peers::default(),
+            listeners: Mutex::default(),
+            book: Mutex::new(Book::load(root)),
+            link: Mutex::default(),
+            reached: Mutex::default(),
+            counters: Counters::default(),
+            notices: broadcast::channel(256).0,
+            reconfigured: Notify::new(),
+            clients: AtomicUsize::new(0),
+            stalled: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
+            next: AtomicU64::new(1),
+            descriptors: limit.and_then(|l| usize::try_from(l).ok()).unwrap_or(1024),
+        })
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        lock(&self.settings).clone()
+    }
+
+    pub(crate) fn set_settings(&self, settings: Settings) {
+        *lock(&self.settings) = Arc::new(settings);
+        self.reconfigured.notify_waiters();
+    }
+
+    pub(crate) fn members(&self) -> Arc<Members> {
+        lock(&self.members).clone()
+    }
+
+    pub(crate) fn set_members(&self, members: Members) -> Arc<Members> {
+        std::mem::replace(&mut *lock(&self.members), Arc::new(members))
+    }
+
+    pub(crate) fn net(&self) -> Option<Arc<Net>> {
+        lock(&self.net).clone()
+    }
+
+    pub(crate) fn set_net(&self, net: Option<Arc<Net>>) -> Option<Arc<Net>> {
+        std::mem::replace(&mut *lock(&self.net), net)
+    }
+
+    /// Tells the bus, if it is there.
+    pub(crate) fn notice(&self, notice: Notice) {
+        // Nobody may be listening.
+        let _ = self.notices.send(notice);
+    }
+
+    pub(crate) fn stream_count(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Makes room for one more stream, or says why there is none.
+    pub(crate) fn admit_stream(self: &Arc<Self>) -> Result<StreamSlot, Refusal> {
+        let busy = |text: &str| Err(Refusal::new(Reason::Busy, text));
+        let streams = self.stream_count();
+        if streams >= self.settings().max_streams as usize {
+            return busy("busy: too many streams are open");
+        }
+        let used = streams + self.clients.load(Ordering::Relaxed) + RESERVE;
+        if used * 10 >= self.descriptors * 9 {
+            return busy("busy: file descriptors run short");
+        }
+        if self.stalled.load(Ordering::Relaxed) >= MAX_STALLED {
+            return busy("busy: too many streams wait for slow readers");
+        }
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        Ok(StreamSlot {
+            node: self.clone(),
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+        })
+    }
+
+    /// Writes down what must survive a restart.
+    pub(crate) fn save(&self) {
+        lock(&self.book).save();
+    }
+}
+
+/// The right to one stream, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct StreamSlot {
+    node: Arc<Node>,
+    pub(crate) number: u64,
+}
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        self.node.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Locks; a panic elsewhere does not spread.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Seconds since 1970 UTC.
+pub(crate) fn now_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
+}

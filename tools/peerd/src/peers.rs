@@ -1,0 +1,263 @@
+//! The peers and their connections: one per peer as a rule, two after both dialled at once.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::StreamExt as _;
+use guifi_streams::{Key, PathKind};
+use iroh::TransportAddr;
+use iroh::endpoint::{Connection, VarInt};
+use tokio::sync::Notify;
+
+use crate::incoming;
+use crate::node::{Node, Notice, Refusal, lock, now_seconds};
+
+/// How many streams a member may hold open on one connection.
+pub(crate) const MEMBER_STREAMS: u32 = 1024;
+/// The same for a stranger.
+const STRANGER_STREAMS: u32 = 4;
+/// How many strangers may be connected.
+const MAX_STRANGERS: usize = 32;
+/// How long the book of addresses may stay unwritten.
+const SAVE_AFTER: Duration = Duration::from_secs(300);
+
+/// Why a connection is closed, as the peer reads it.
+pub(crate) mod close {
+    /// Nothing is going on.
+    pub(crate) const IDLE: (u32, &[u8]) = (0, b"idle");
+    /// The peer may not speak with this box.
+    pub(crate) const DENIED: (u32, &[u8]) = (1, b"denied");
+    /// Too many strangers.
+    pub(crate) const BUSY: (u32, &[u8]) = (2, b"busy");
+    /// The connection does not answer.
+    pub(crate) const SILENT: (u32, &[u8]) = (3, b"silent");
+}
+
+/// All peers that there is something to say about.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    pub(crate) table: Mutex<HashMap<Key, Peer>>,
+    /// Rung when a connection may have become idle.
+    pub(crate) idle: Notify,
+}
+
+/// One peer.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// Its connections, the newest last.
+    pub(crate) links: Vec<Arc<Link>>,
+    /// Held by whoever dials.
+    pub(crate) dialling: Arc<tokio::sync::Mutex<()>>,
+    /// The last failed dial, and the addresses it tried.
+    pub(crate) failed: Option<(Instant, Refusal, usize)>,
+    pub(crate) last_seen: Option<SystemTime>,
+    /// Addresses that an administrator gave.
+    pub(crate) hints: Vec<SocketAddr>,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) key: Key,
+    pub(crate) connection: Connection,
+    streams: AtomicUsize,
+    idle_since: Mutex<Instant>,
+}
+
+/// Where a connection leads now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    pub(crate) path: PathKind,
+    pub(crate) rtt: Duration,
+    pub(crate) address: Option<SocketAddr>,
+}
+
+impl Route {
+    pub(crate) fn rtt_us(&self) -> u32 {
+        u32::try_from(self.rtt.as_micros()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Link {
+    /// The path in use, its round trip and the peer's address on it.
+    pub(crate) fn route(&self) -> Route {
+        let paths = self.connection.paths();
+        let mut route = Route {
+            path: PathKind::None,
+            rtt: Duration::ZERO,
+            address: None,
+        };
+        for path in paths.iter() {
+            // Before one is selected, the first stands for it.
+            if path.is_selected() || route.path == PathKind::None {
+                route.rtt = path.rtt();
+                (route.path, route.address) = match path.remote_addr() {
+                    TransportAddr::Ip(address) => (PathKind::Direct, Some(canonical(*address))),
+                    _ => (PathKind::Relay, None),
+                };
+            }
+        }
+        route
+    }
+
+    /// Packets received so far: more than before means the peer is alive.
+    pub(crate) fn heard(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
+    }
+
+    /// Counts a stream until the guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>, node: &Arc<Node>) -> Busy {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        Busy {
+            link: self.clone(),
+            node: node.clone(),
+        }
+    }
+
+    /// Streams on this connection.
+    pub(crate) fn stream_count(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// For how long no stream has been on it.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        (self.stream_count() == 0).then(|| lock(&self.idle_since).elapsed())
+    }
+
+    pub(crate) fn close(&self, (code, reason): (u32, &[u8])) {
+        self.connection.close(VarInt::from_u32(code), reason);
+    }
+}
+
+/// A stream that keeps its connection from being idle.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    link: Arc<Link>,
+    node: Arc<Node>,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.link.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
+            *lock(&self.link.idle_since) = Instant::now();
+            self.node.peers.idle.notify_one();
+        }
+    }
+}
+
+impl Peers {
+    /// The newest living connection of a peer.
+    pub(crate) fn newest(&self, key: Key) -> Option<Arc<Link>> {
+        let table = lock(&self.table);
+        let links = &table.get(&key)?.links;
+        links
+            .iter()
+            .rev()
+            .find(|link| link.connection.close_reason().is_none())
+            .cloned()
+    }
+
+    /// Every connection.
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        let table = lock(&self.table);
+        table.values().flat_map(|p| p.links.clone()).collect()
+    }
+}
+
+/// Takes a fresh connection in: serves its streams and watches its paths until it ends.
+pub(crate) fn adopt(node: &Arc<Node>, connection: Connection) -> Option<Arc<Link>> {
+    let key = Key(*connection.remote_id().as_bytes());
+    let members = node.members();
+    let link = Arc::new(Link {
+        key,
+        connection,
+        streams: AtomicUsize::new(0),
+        idle_since: Mutex::new(Instant::now()),
+    });
+    if members.banned.contains(&key) {
+        link.close(close::DENIED);
+        return None;
+    }
+    {
+        let mut table = lock(&node.peers.table);
+        if !members.by_key.contains_key(&key) {
+            let strangers = table
+                .iter()
+                .filter(|(key, _)| !members.by_key.contains_key(key))
+                .map(|(_, peer)| peer.links.len())
+                .sum::<usize>();
+            if strangers >= MAX_STRANGERS {
+                drop(table);
+                link.close(close::BUSY);
+                return None;
+            }
+            link.connection
+                .set_max_concurrent_bi_streams(VarInt::from_u32(STRANGER_STREAMS));
+        }
+        let peer = table.entry(key).or_default();
+        peer.links.push(link.clone());
+        peer.failed = None;
+        peer.last_seen = Some(SystemTime::now());
+    }
+    tokio::spawn(attend(node.clone(), link.clone()));
+    node.notice(Notice::Peer(key));
+    node.peers.idle.notify_one();
+    Some(link)
+}
+
+async fn attend(node: Arc<Node>, link: Arc<Link>) {
+    let mut paths = link.connection.path_events();
+    remember(&node, &link);
+    loop {
+        tokio::select! {
+            stream = link.connection.accept_bi() => match stream {
+                Ok((send, recv)) => {
+                    tokio::spawn(incoming::serve(node.clone(), link.clone(), send, recv));
+                }
+                Err(e) => {
+                    log::debug!("connection with {} ended: {e}", link.key);
+                    break;
+                }
+            },
+            event = paths.next() => if event.is_some() {
+                remember(&node, &link);
+                node.notice(Notice::Peer(link.key));
+            } else {
+                // The connection is about to end; that is seen above.
+                link.connection.closed().await;
+            },
+        }
+    }
+    if let Some(peer) = lock(&node.peers.table).get_mut(&link.key) {
+        peer.links.retain(|l| !Arc::ptr_eq(l, &link));
+        peer.last_seen = Some(SystemTime::now());
+    }
+    node.notice(Notice::Peer(link.key));
+}
+
+/// Writes down the address that works.
+fn remember(node: &Arc<Node>, link: &Link) {
+    let Some(address) = link.route().address else {
+        return;
+    };
+    if !node.members().contains(link.key) {
+        return;
+    }
+    if lock(&node.book).worked(link.key, address, now_seconds()) {
+        let node = Arc::downgrade(node);
+        tokio::spawn(async move {
+            tokio::time::sleep(SAVE_AFTER).await;
+            if let Some(node) = node.upgrade() {
+                node.save();
+            }
+        });
+    }
+}
+
+/// An IPv4 address without its IPv6 clothes.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

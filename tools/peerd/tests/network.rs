@@ -1,0 +1,260 @@
+//! What goes over the wire, in network namespaces of their own. Needs root.
+#![allow(clippy::unwrap_used)]
+
+mod bed;
+
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bed::*;
+use guifi_streams::{Key, Member, PathKind, RelayPorts};
+use sha2::{Digest as _, Sha256};
+
+/// A network namespace, removed when dropped.
+struct Space(String);
+
+impl Space {
+    fn new(name: &str) -> Self {
+        let space = Self(format!("peerd-{name}-{}", std::process::id()));
+        ip(&format!("netns add {}", space.0));
+        space.run(
+            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
+        );
+        space.ip("link set lo up");
+        space
+    }
+
+    fn ip(&self, words: &str) {
+        ip(&format!("-n {} {words}", self.0));
+    }
+
+    fn run(&self, words: &str) -> String {
+        let output = Command::new("ip")
+            .args(["netns", "exec", &self.0])
+            .args(words.split_whitespace())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{words}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn start(&self, more: &str) -> Box {
+        Box::with(more, &["ip", "netns", "exec", &self.0], &[])
+    }
+
+    /// Packets sent on `interface`.
+    fn sent(&self, interface: &str) -> u64 {
+        let path = format!("cat /sys/class/net/{interface}/statistics/tx_packets");
+        self.run(&path).trim().parse().unwrap()
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn ip(words: &str) {
+    let output = Command::new("ip")
+        .args(words.split_whitespace())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "ip {words}: {output:?}");
+}
+
+/// Connects two namespaces: PREFIX.1 is in the first, PREFIX.2 in the second, on the interface
+/// that is returned.
+fn cable(first: &Space, second: &Space, prefix: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let ends = ["i", "o"].map(|end| format!("{end}{number}p{}", std::process::id()));
+    ip(&format!(
+        "link add {} type veth peer name {}",
+        ends[0], ends[1]
+    ));
+    for (space, end, host) in [(first, &ends[0], 1), (second, &ends[1], 2)] {
+        ip(&format!("link set {end} netns {}", space.0));
+        space.ip(&format!("addr add {prefix}.{host}/24 dev {end}"));
+        space.ip(&format!("link set {end} up"));
+    }
+    ends[1].clone()
+}
+
+#[test]
+fn a_fresh_box_sends_nothing_and_a_joined_one_nothing_to_strangers() {
+    if !root_or_skip("a_fresh_box_sends_nothing_and_a_joined_one_nothing_to_strangers") {
+        return;
+    }
+    let space = Space::new("fresh");
+    // Everything that is not for this machine would leave by this interface.
+    space.ip("link add outside type veth peer name beyond");
+    space.ip("addr add 10.9.0.2/24 dev outside");
+    space.ip("link set outside up");
+    space.ip("link set beyond up");
+    space.ip("route add default via 10.9.0.1");
+    let before = space.sent("outside");
+    let place = space.start("");
+    let client = place.client();
+    let listening = space.run("ss -Hlnutp");
+    assert_eq!(listening, "", "sockets before joining");
+    std::thread::park_timeout(Duration::from_secs(1));
+    assert_eq!(space.sent("outside"), before, "packets before joining");
+    client.configure(&community(vec![])).unwrap();
+    let bound = space.run("ss -Hlnu");
+    assert!(bound.contains(&format!(":{}", place.port)), "{bound}");
+    // Long enough for every first probe that a library might make.
+    std::thread::park_timeout(Duration::from_secs(8));
+    assert_eq!(space.sent("outside"), before, "packets after joining");
+    client.configure(&Default::default()).unwrap();
+    let left = until("no socket", SOON, || {
+        Some(space.run("ss -Hlnut")).filter(|s| s.is_empty())
+    });
+    assert_eq!(left, "");
+}
+
+#[test]
+fn boxes_that_cannot_reach_each_other_meet_at_a_member_that_relays() {
+    if !root_or_skip("boxes_that_cannot_reach_each_other_meet_at_a_member_that_relays") {
+        return;
+    }
+    let (middle, left, right) = (Space::new("m"), Space::new("l"), Space::new("r"));
+    middle.ip("addr add 10.8.0.1/32 dev lo");
+    for (space, net) in [(&left, 1), (&right, 2)] {
+        cable(&middle, space, &format!("10.8.{net}"));
+        space.ip(&format!("route add 10.8.0.1 via 10.8.{net}.1"));
+    }
+    let bus = bed::bus::Bus::new();
+    let m = Box::with(
+        "relay = true\n",
+        &["ip", "netns", "exec", &middle.0],
+        &[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())],
+    );
+    let (l, r) = (left.start(""), right.start(""));
+    let (cm, cl, cr) = (m.client(), l.client(), r.client());
+    let address = |net: u8, host: u8, port| SocketAddr::from(([10, 8, net, host], port));
+    let mut members = vec![
+        member(cl.own_key(), vec![address(1, 2, l.port)]),
+        member(cr.own_key(), vec![address(2, 2, r.port)]),
+        member(cm.own_key(), vec![address(0, 1, m.port)]),
+    ];
+    cm.configure(&community(members.clone())).unwrap();
+    let relay = relay_of(&m);
+    let mut forged = relay.clone();
+    forged.certificate = Key([1; 32]).to_string();
+    let listener = cr.listen("sync", 8).unwrap();
+    let opened = |deadline| cl.open(cr.own_key(), "sync", &[], deadline);
+    // With the hash of another certificate the relay is not used.
+    let configure = |members: &Vec<Member>, relay| {
+        let mut members = members.clone();
+        members[2].relay = Some(relay);
+        cl.configure(&community(members.clone())).unwrap();
+        cr.configure(&community(members)).unwrap();
+    };
+    configure(&members, forged);
+    assert!(opened(Duration::from_secs(3)).is_err());
+    members[2].relay = None;
+    for client in [&cl, &cr] {
+        client.configure(&community(members.clone())).unwrap();
+    }
+    configure(&members, relay);
+    let mut ours = until("a stream over the relay", SOON * 4, || {
+        opened(Duration::from_secs(5)).ok()
+    });
+    let mut theirs = listener.accept_within(SOON).unwrap();
+    assert_eq!(ours.path, PathKind::Relay);
+    assert_eq!((theirs.peer, theirs.address), (cl.own_key(), None));
+    ours.write_all(b"over the hill").unwrap();
+    let mut text = [0; 13];
+    theirs.read_exact(&mut text).unwrap();
+    assert_eq!(&text, b"over the hill");
+    // The relay box itself is reached directly.
+    let direct = cm.listen("gossip", 8).unwrap();
+    let stream = cl.open(cm.own_key(), "gossip", &[], SOON).unwrap();
+    assert_eq!(stream.path, PathKind::Direct);
+    drop((stream, direct));
+    // It knows that it is reached, and says how others use its relay.
+    let output = Command::new(env!("CARGO_BIN_EXE_guifi-peer"))
+        .args(["stats", "--json"])
+        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
+        .output()
+        .unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["reached_from_outside"], true);
+    assert_eq!(said["relay"], serde_json::to_value(relay_of(&m)).unwrap());
+    assert!(said["relay_usage"]["connections"].as_u64() >= Some(2));
+}
+
+/// A router that hides what is behind it, as Linux does it and home routers do.
+fn hide(router: &Space, outside: &str) {
+    router.run("sysctl -qw net.ipv4.ip_forward=1");
+    for words in [
+        "add table ip t",
+        "add chain ip t post { type nat hook postrouting priority 100 ; }",
+        &format!("add rule ip t post oifname {outside} masquerade"),
+        "add chain ip t in { type filter hook input priority 0 ; }",
+        &format!("add rule ip t in iifname {outside} ct state new drop"),
+    ] {
+        router.run(&format!("nft {words}"));
+    }
+}
+
+#[test]
+fn boxes_behind_two_routers_punch_a_hole() {
+    if !root_or_skip("boxes_behind_two_routers_punch_a_hole") {
+        return;
+    }
+    let public = Space::new("w");
+    public.ip("addr add 10.8.0.1/32 dev lo");
+    public.run("sysctl -qw net.ipv4.ip_forward=1");
+    let routers = [Space::new("x"), Space::new("y")];
+    let homes = [Space::new("a"), Space::new("b")];
+    for (i, (router, home)) in routers.iter().zip(&homes).enumerate() {
+        let outside = cable(&public, router, &format!("10.7.{i}"));
+        router.ip(&format!("route add default via 10.7.{i}.1"));
+        hide(router, &outside);
+        cable(router, home, &format!("192.168.{i}"));
+        home.ip(&format!("route add default via 192.168.{i}.1"));
+    }
+    let m = public.start("relay = true\n");
+    let (a, b) = (homes[0].start(""), homes[1].start(""));
+    let (cm, ca, cb) = (m.client(), a.client(), b.client());
+    let seed = SocketAddr::from(([10, 8, 0, 1], m.port));
+    let mut members = vec![
+        member(cm.own_key(), vec![seed]),
+        member(ca.own_key(), vec![]),
+        member(cb.own_key(), vec![]),
+    ];
+    cm.configure(&community(members.clone())).unwrap();
+    members[0].relay = Some(relay_of(&m));
+    ca.configure(&community(members.clone())).unwrap();
+    cb.configure(&community(members)).unwrap();
+    let listener = cb.listen("sync", 8).unwrap();
+    let direct = until("a direct path", SOON * 4, || {
+        let stream = ca.open(cb.own_key(), "sync", &[], SOON).ok()?;
+        let theirs = listener.accept_within(SOON).unwrap();
+        // Each side learns of the hole by itself.
+        let both = stream.path == PathKind::Direct && theirs.path == PathKind::Direct;
+        both.then_some((stream, theirs))
+    });
+    let seen = direct.1.address.unwrap();
+    assert_eq!(
+        seen.ip().to_string(),
+        "10.7.0.2",
+        "the router's own address"
+    );
+    drop(direct);
+}
+
+/// What a box relays with, as its record would say.
+fn relay_of(place: &Box) -> RelayPorts {
+    let path = place.dir.path().join("var/lib/guifi/peerd/relay.crt");
+    RelayPorts {
+        udp: place.relay_port,
+        tcp: place.relay_port,
+        certificate: Key(Sha256::digest(std::fs::read(path).unwrap()).into()).to_string(),
+    }
+}

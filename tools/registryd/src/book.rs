@@ -1,0 +1,436 @@
+//! The book: all records of the community in memory, what counts of them, and what readers
+//! see. It takes records and the time, and says what changed; it touches neither disk nor
+//! network nor clock.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use guifi_streams::Key;
+use serde_json::Value;
+
+use crate::kinds;
+use crate::record::{Hash, Record, RecordKey};
+use crate::rules::{self, Ruling};
+use crate::store::Change;
+use crate::time::TOLERANCE_MS;
+use crate::view::{Standing, View};
+
+/// Records of unknown owners that wait for the record that makes the owner a member.
+const MAX_WAITING: usize = 512;
+
+/// The records of one community as this box knows them.
+pub struct Book {
+    community: Hash,
+    own: Key,
+    records: BTreeMap<RecordKey, Arc<Record>>,
+    /// Accused key to the keys of `absent` records that name it.
+    accusers: BTreeMap<Key, BTreeSet<Key>>,
+    ruling: Ruling,
+    view: View,
+    waiting: VecDeque<Record>,
+    /// Records from the future, each taken up when its time has come.
+    ahead: VecDeque<Record>,
+}
+
+/// What came of a merge.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// Records that are new to the book.
+    pub accepted: Vec<Arc<Record>>,
+    /// Records that were not taken, and why.
+    pub refused: Vec<(RecordKey, String)>,
+    /// What the store must do before anything is acknowledged.
+    pub changes: Vec<Change>,
+    /// Kinds whose visible records changed.
+    pub kinds: Vec<String>,
+    /// Membership, bans, names or administrators changed.
+    pub ruling_changed: bool,
+}
+
+enum Verdict {
+    Take,
+    Known,
+    Refuse(String),
+    Ahead,
+    /// Its owner is not known (yet).
+    Wait,
+}
+
+impl Book {
+    /// A book with the founding record of its community.
+    ///
+    /// # Errors
+    /// A sentence if the founding record is not valid.
+    pub fn new(founding: Record, own: Key, epoch: String) -> Result<Self, String> {
+        if !founding.verify() {
+            return Err("the founding record is not signed by its founder".to_owned());
+        }
+        let community = founding.hash;
+        let ruling = Ruling::of(&community, std::iter::once(&founding))?;
+        let mut records = BTreeMap::new();
+        records.insert(founding.key.clone(), Arc::new(founding));
+        let mut book = Self {
+            community,
+            own,
+            records,
+            accusers: BTreeMap::new(),
+            ruling,
+            view: View::new(epoch),
+            waiting: VecDeque::new(),
+            ahead: VecDeque::new(),
+        };
+        book.refresh_all(0, &mut Merged::default());
+        Ok(book)
+    }
+
+    /// The identity of the community.
+    #[must_use]
+    pub fn community(&self) -> Hash {
+        self.community
+    }
+
+    /// Who is who.
+    #[must_use]
+    pub fn ruling(&self) -> &Ruling {
+        &self.ruling
+    }
+
+    /// What readers see.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// A record, whether it counts or not.
+    #[must_use]
+    pub fn get(&self, key: &RecordKey) -> Option<&Arc<Record>> {
+        self.records.get(key)
+    }
+
+    /// All records, in the order of their keys.
+    pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.records.values()
+    }
+
+    /// The records of one key.
+    pub fn of_owner(&self, owner: Key) -> impl Iterator<Item = &Arc<Record>> {
+        let first = RecordKey {
+            owner,
+            kind: String::new(),
+            name: String::new(),
+        };
+        self.records
+            .range(first..)
+            .take_while(move |(k, _)| k.owner == owner)
+            .map(|(_, r)| r)
+    }
+
+    /// Takes in records from the store, a peer or this box, at community time `now`.
+    pub fn merge(&mut self, incoming: Vec<Record>, now: u64) -> Merged {
+        let mut merged = Merged::default();
+        let mut touched = BTreeSet::new();
+        let mut round = incoming;
+        while !round.is_empty() {
+            let mut waiting = Vec::new();
+            let mut rules_touched = false;
+            // What decides membership goes first: the others may depend on it.
+            round.sort_by_key(|r| kinds::rank(&r.key.kind));
+            for record in round.drain(..) {
+                match self.judge(&record, now) {
+                    Verdict::Known => {}
+                    Verdict::Refuse(why) => merged.refused.push((record.key, why)),
+                    Verdict::Ahead => {
+                        merged
+                            .refused
+                            .push((record.key.clone(), "it is from the future".to_owned()));
+                        keep(&mut self.ahead, record);
+                    }
+                    Verdict::Wait => waiting.push(record),
+                    Verdict::Take => {
+                        rules_touched |= kinds::RULING.contains(&record.key.kind.as_str());
+                        self.insert(Arc::new(record), &mut merged, &mut touched);
+                    }
+                }
+            }
+            if rules_touched && self.rule(&mut merged) {
+                // Somebody may have become a member: look again at what waited.
+                round = waiting;
+                round.extend(self.waiting.drain(..));
+            } else {
+                for record in waiting {
+                    let why = "its owner is not a member".to_owned();
+                    merged.refused.push((record.key.clone(), why));
+                    keep(&mut self.waiting, record);
+                }
+            }
+        }
+        if merged.ruling_changed {
+            self.refresh_all(now, &mut merged);
+        } else {
+            for owner in touched {
+                self.refresh(self.ruling.identity(owner), now, &mut merged);
+            }
+        }
+        merged
+    }
+
+    /// Drops what has expired at community time `now`, and takes up what was from the future.
+    pub fn sweep(&mut self, now: u64) -> Merged {
+        let ripe = self.ahead.iter().any(|r| r.version <= now + TOLERANCE_MS);
+        let ripe: Vec<Record> = if ripe {
+            self.ahead.drain(..).collect()
+        } else {
+            Vec::new()
+        };
+        let mut merged = self.merge(ripe, now);
+        let expired: Vec<RecordKey> = self
+            .records
+            .values()
+            .filter(|r| r.expires != 0 && r.expires <= now)
+            .map(|r| r.key.clone())
+            .collect();
+        let mut touched = BTreeSet::new();
+        for key in expired {
+            self.remove(&key, &mut merged, &mut touched);
+        }
+        for owner in touched {
+            self.refresh(self.ruling.identity(owner), now, &mut merged);
+        }
+        merged
+    }
+
+    /// Takes out the records of `own` that are too far ahead of community time `now`, for
+    /// their owner to sign anew.
+    pub fn forget_ahead(&mut self, own: Key, now: u64) -> Vec<Arc<Record>> {
+        let ahead: Vec<Arc<Record>> = self
+            .of_owner(own)
+            .filter(|r| r.version > now + TOLERANCE_MS)
+            .cloned()
+            .collect();
+        for record in &ahead {
+            self.remove(&record.key, &mut Merged::default(), &mut BTreeSet::new());
+        }
+        ahead
+    }
+
+    fn judge(&self, record: &Record, now: u64) -> Verdict {
+        if record.community != self.community && record.hash != self.community {
+            return Verdict::Refuse("it belongs to another community".to_owned());
+        }
+        if let Some(held) = self.records.get(&record.key)
+            && !record.replaces(held)
+        {
+            return Verdict::Known;
+        }
+        if record.expires != 0 && record.expires <= now {
+            return Verdict::Refuse("it has expired".to_owned());
+        }
+        if record.key.kind == "founding" {
+            return Verdict::Refuse("the community is founded already".to_owned());
+        }
+        let owner = record.key.owner;
+        if self.ruling.is_banned(owner) && record.key.kind != "rotate" {
+            return Verdict::Refuse("its owner is banned".to_owned());
+        }
+        let invitation = record.key.kind == "member" && self.ruling.invitations.contains(&owner);
+        if !self.ruling.counts(record) && !invitation {
+            return if self
+                .ruling
+                .members
+                .contains_key(&self.ruling.identity(owner))
+            {
+                Verdict::Refuse("its key was given up before".to_owned())
+            } else {
+                Verdict::Wait
+            };
+        }
+        // The own word is taken whatever the clock; its owner signs it anew in time.
+        if record.version > now + TOLERANCE_MS && owner != self.own {
+            return Verdict::Ahead;
+        }
+        if record.verify() {
+            Verdict::Take
+        } else {
+            Verdict::Refuse("its signature is not its owner's".to_owned())
+        }
+    }
+
+    fn insert(&mut self, record: Arc<Record>, merged: &mut Merged, touched: &mut BTreeSet<Key>) {
+        // Its owner has spoken again, with a better clock.
+        self.ahead.retain(|r| r.key != record.key);
+        touched.insert(record.key.owner);
+        if let Some(accused) = accused(&record.key) {
+            self.accusers
+                .entry(accused)
+                .or_default()
+                .insert(record.key.owner);
+            touched.insert(accused);
+        }
+        self.records.insert(record.key.clone(), record.clone());
+        merged.changes.push(Change::Put(record.clone()));
+        merged.accepted.push(record);
+    }
+
+    fn remove(&mut self, key: &RecordKey, merged: &mut Merged, touched: &mut BTreeSet<Key>) {
+        if self.records.remove(key).is_none() {
+            return;
+        }
+        touched.insert(key.owner);
+        if let Some(accused) = accused(key) {
+            if let Some(accusers) = self.accusers.get_mut(&accused) {
+                accusers.remove(&key.owner);
+            }
+            touched.insert(accused);
+        }
+        merged.changes.push(Change::Drop(key.clone()));
+    }
+
+    /// Evaluates the rules anew and forgets what banned keys have signed, except their changes
+    /// of key, which a ban follows. Says whether anything changed.
+    fn rule(&mut self, merged: &mut Merged) -> bool {
+        let mut changed = false;
+        loop {
+            let ruling = match Ruling::of(&self.community, self.records.values().map(Arc::as_ref)) {
+                Ok(ruling) => ruling,
+                // The founding record is checked at the start and never replaced.
+                Err(_) => return changed,
+            };
+            if ruling == self.ruling {
+                return changed;
+            }
+            changed = true;
+            merged.ruling_changed = true;
+            self.ruling = ruling;
+            let founding = self.community;
+            let banned: Vec<RecordKey> = self
+                .records
+                .values()
+                .filter(|r| r.hash != founding && r.key.kind != "rotate")
+                .filter(|r| self.ruling.is_banned(r.key.owner))
+                .map(|r| r.key.clone())
+                .collect();
+            for key in banned {
+                self.remove(&key, merged, &mut BTreeSet::new());
+            }
+        }
+    }
+
+    fn refresh_all(&mut self, now: u64, merged: &mut Merged) {
+        let mut identities: BTreeSet<Key> = self.ruling.members.keys().copied().collect();
+        identities.extend(
+            self.view
+                .owners()
+                .into_iter()
+                .map(|o| self.ruling.identity(o)),
+        );
+        identities.extend(self.records.keys().map(|k| self.ruling.identity(k.owner)));
+        for identity in identities {
+            self.refresh(identity, now, merged);
+        }
+    }
+
+    /// Works out anew what readers see of one identity.
+    fn refresh(&mut self, identity: Key, now: u64, merged: &mut Merged) {
+        let keys = self.ruling.keys(identity);
+        let standing = Arc::new(self.standing(identity, &keys, now));
+        let live: Vec<Arc<Record>> = keys
+            .iter()
+            .flat_map(|key| self.of_owner(*key))
+            .filter(|r| r.hash == self.community || self.ruling.counts(r))
+            .filter(|r| r.expires == 0 || r.expires > now)
+            .cloned()
+            .collect();
+        let limit = rules::limit_bytes(self.ruling.members.len());
+        let counted: BTreeSet<Hash> = rules::counted(live.iter().map(Arc::as_ref), limit)
+            .iter()
+            .map(|r| r.hash)
+            .collect();
+        // What does not count is not kept for others: its owner has it, should it ever count.
+        let own = self.own;
+        for record in live
+            .iter()
+            .filter(|r| !counted.contains(&r.hash) && r.key.owner != own)
+        {
+            self.remove(&record.key, merged, &mut BTreeSet::new());
+        }
+        for key in keys {
+            let visible = live
+                .iter()
+                .filter(|r| r.key.owner == key && !r.is_removal() && counted.contains(&r.hash))
+                .cloned()
+                .collect();
+            self.view
+                .set_owner(key, visible, &standing, &mut merged.kinds);
+        }
+    }
+
+    fn standing(&self, identity: Key, keys: &[Key], now: u64) -> Standing {
+        let boxes = keys.iter().filter_map(|owner| {
+            let key = RecordKey {
+                owner: *owner,
+                kind: "box".into(),
+                name: "box".into(),
+            };
+            self.records
+                .get(&key)
+                .filter(|r| r.expires > now && !r.is_removal())
+        });
+        let Some(latest) = boxes.max_by_key(|r| r.version) else {
+            return Standing {
+                label: rules::fallback_label(identity),
+                zone: String::new(),
+                stale: !keys.contains(&self.own),
+                seen: 0,
+            };
+        };
+        let owner = latest.key.owner;
+        let accusations = self
+            .accusers
+            .get(&owner)
+            .into_iter()
+            .flatten()
+            .filter_map(|accuser| {
+                let key = RecordKey {
+                    owner: *accuser,
+                    kind: "absent".into(),
+                    name: owner.to_string(),
+                };
+                let record = self.records.get(&key)?;
+                (record.expires > now && self.ruling.counts(record)).then_some(record.as_ref())
+            });
+        let body = latest.json();
+        let said = |member: &str| {
+            let text = body
+                .get("spine")
+                .and_then(|s| s.get(member))
+                .and_then(Value::as_str);
+            text.unwrap_or_default().to_ascii_lowercase()
+        };
+        let zone = Some(said("zone"))
+            .filter(|z| rules::is_zone(z))
+            .unwrap_or_default();
+        Standing {
+            label: self.ruling.host_label(identity, &said("name"), &zone),
+            zone,
+            stale: owner != self.own && rules::is_absent(latest, accusations),
+            seen: latest.version,
+        }
+    }
+}
+
+/// The key that an `absent` record is about.
+fn accused(key: &RecordKey) -> Option<Key> {
+    (key.kind == "absent")
+        .then(|| key.name.parse().ok())
+        .flatten()
+}
+
+fn keep(queue: &mut VecDeque<Record>, record: Record) {
+    if queue.len() == MAX_WAITING {
+        queue.pop_front();
+    }
+    queue.push_back(record);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,499 @@
+//! `net.guifi.Registry1` on the system bus. The methods hand their work to the engine and wait;
+//! none blocks. When the bus goes away the daemon keeps replicating and comes back to it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use guifi_bus::{Failure, REGISTRY, sealed_file};
+use guifi_core::Error;
+use guifi_streams::{Key, RelayPorts};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, OwnedFd, OwnedVariant, connection, interface};
+
+use crate::describe;
+use crate::engine::{Engine, Handle, Notice, now};
+use crate::join::{self, Options};
+use crate::node::{Reach, WriteError};
+use crate::record::RecordKey;
+use crate::rights;
+use crate::view::Question;
+
+/// The pauses between attempts to come back to the bus.
+const RETRY: [u64; 4] = [1, 2, 5, 10];
+/// How long changes are collected before they are told.
+const COLLECT: Duration = Duration::from_millis(50);
+/// How long a good-bye has to be passed on.
+pub(crate) const GOODBYE: Duration = Duration::from_millis(400);
+/// Characters of a name or body that are looked at.
+const MAX_TEXT: usize = 16 << 10;
+
+struct Reads(Handle);
+struct Provider(Handle);
+struct Admin(Handle);
+
+fn key_of(owner: &str) -> Result<Key, Failure> {
+    owner
+        .parse()
+        .map_err(|_| Failure::Invalid(format!("'{owner}' is not a key")))
+}
+
+fn body_of(text: &str) -> Result<Map<String, Value>, Failure> {
+    if text.len() > MAX_TEXT {
+        return Err(Failure::Invalid("the body is too large".to_owned()));
+    }
+    serde_json::from_str(text)
+        .map_err(|e| Failure::Invalid(format!("the body is not a JSON object: {e}")))
+}
+
+#[interface(name = "net.guifi.Registry1")]
+impl Reads {
+    async fn describe(&self) -> Result<String, Failure> {
+        Ok(self.0.ask(|engine| Ok(describe::document(engine))).await?)
+    }
+
+    async fn get(&self, owner: &str, kind: &str, name: &str) -> Result<String, Failure> {
+        let key = RecordKey {
+            owner: key_of(owner)?,
+            kind: kind.into(),
+            name: name.into(),
+        };
+        let found = self
+            .0
+            .ask(move |engine| {
+                Ok(engine.node().map(|node| {
+                    node.book()
+                        .view()
+                        .get(&key)
+                        .map(|e| e.json(node.own()).to_string())
+                }))
+            })
+            .await??;
+        found.ok_or_else(|| {
+            Failure::NotFound(format!("there is no {kind} record '{name}' of {owner}"))
+        })
+    }
+
+    async fn list(
+        &self,
+        kinds: Vec<String>,
+        filter: HashMap<String, String>,
+        epoch: String,
+        sequence: u64,
+    ) -> Result<(String, u64, bool, OwnedFd), Failure> {
+        let mut question = Question {
+            kinds,
+            since: (!epoch.is_empty()).then_some((epoch, sequence)),
+            ..Question::default()
+        };
+        for (key, value) in filter {
+            match key.as_str() {
+                "owner" => question.owner = Some(key_of(&value)?),
+                "zone" => question.zone = Some(value.to_ascii_lowercase()),
+                other => return Err(Failure::Invalid(format!("there is no filter '{other}'"))),
+            }
+        }
+        let (epoch, sequence, whole, lines) = self
+            .0
+            .ask(move |engine| {
+                Ok(match engine.node() {
+                    Ok(node) => {
+                        let view = node.book().view();
+                        let (whole, lines) = view.list(&question, node.own());
+                        (view.at().0.to_owned(), view.at().1, whole, lines)
+                    }
+                    // Not joined: an empty book of its own epoch.
+                    Err(_) => ("none".to_owned(), 0, true, String::new()),
+                })
+            })
+            .await?;
+        Ok((epoch, sequence, whole, sealed_file(lines.as_bytes())?))
+    }
+
+    #[zbus(signal)]
+    async fn changed(
+        emitter: &SignalEmitter<'_>,
+        epoch: String,
+        sequence: u64,
+        kinds: Vec<String>,
+    ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn synced(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
+}
+
+/// Runs a write that the pace may delay, but never refuses.
+async fn write<T: Send + 'static>(
+    handle: &Handle,
+    mut work: impl FnMut(&mut Engine) -> Result<Result<T, WriteError>, Error> + Send + 'static,
+) -> Result<T, Failure> {
+    handle
+        .ask(move |engine| match work(engine) {
+            Ok(Ok(done)) => Ok(Ok(done)),
+            Ok(Err(WriteError::Later(wait))) => Err(wait),
+            Ok(Err(WriteError::Invalid(why))) => Ok(Err(Failure::Invalid(why))),
+            Ok(Err(WriteError::Failed(why))) => Ok(Err(Failure::Failed(why))),
+            Ok(Err(WriteError::NotFound)) => Ok(Err(Failure::NotFound(
+                "there is no such record of this box".to_owned(),
+            ))),
+            Err(e) => Ok(Err(e.into())),
+        })
+        .await?
+}
+
+async fn put(
+    handle: &Handle,
+    kind: String,
+    name: String,
+    body: &str,
+    lifetime_seconds: u32,
+) -> Result<u64, Failure> {
+    let body = body_of(body)?;
+    let life = Duration::from_secs(lifetime_seconds.into());
+    write(handle, move |engine| {
+        Ok(engine.node()?.put(&kind, &name, body.clone(), life, now()))
+    })
+    .await
+}
+
+async fn remove(handle: &Handle, kind: String, name: String) -> Result<(), Failure> {
+    write(handle, move |engine| {
+        Ok(engine.node()?.remove(&kind, &name, now()))
+    })
+    .await
+}
+
+/// The name of the user who called; root and this daemon's own user may do everything.
+enum Caller {
+    Trusted,
+    User(String),
+}
+
+async fn caller(header: &Header<'_>, connection: &Connection) -> Result<Caller, Failure> {
+    let denied = || Failure::NotAllowed("the caller is not known".to_owned());
+    let sender = header.sender().ok_or_else(denied)?.to_owned();
+    let bus = zbus::fdo::DBusProxy::new(connection)
+        .await
+        .map_err(Failure::ZBus)?;
+    let uid = bus
+        .get_connection_unix_user(sender.into())
+        .await
+        .map_err(|_| denied())?;
+    if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
+        return Ok(Caller::Trusted);
+    }
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
+        .ok()
+        .flatten();
+    Ok(Caller::User(user.ok_or_else(denied)?.name))
+}
+
+impl Provider {
+    async fn may(
+        &self,
+        header: &Header<'_>,
+        connection: &Connection,
+        kind: &str,
+        part: Option<&str>,
+    ) -> Result<(), Failure> {
+        let reserved = match part {
+            None => rights::is_reserved(kind),
+            Some(part) => crate::kinds::is_spine(kind) || part == "spine",
+        };
+        if reserved {
+            return Err(Failure::NotAllowed(format!(
+                "{kind} records are the registry's own"
+            )));
+        }
+        let Caller::User(user) = caller(header, connection).await? else {
+            return Ok(());
+        };
+        let (asked, wanted, part) = (user.clone(), kind.to_owned(), part.map(str::to_owned));
+        let allowed = self
+            .0
+            .ask(move |engine| {
+                Ok(match &part {
+                    Some(part) => engine.rights().allows_part(&asked, &wanted, part),
+                    None => engine.rights().allows(&asked, &wanted),
+                })
+            })
+            .await?;
+        if allowed {
+            return Ok(());
+        }
+        Err(Failure::NotAllowed(format!(
+            "user {user} may not write {kind} records"
+        )))
+    }
+}
+
+#[interface(name = "net.guifi.Registry1.Provider")]
+impl Provider {
+    async fn put(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+        kind: String,
+        name: String,
+        body: String,
+        lifetime_seconds: u32,
+    ) -> Result<u64, Failure> {
+        self.may(&header, connection, &kind, None).await?;
+        put(&self.0, kind, name, &body, lifetime_seconds).await
+    }
+
+    async fn set_part(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+        kind: String,
+        name: String,
+        part: String,
+        body: String,
+    ) -> Result<u64, Failure> {
+        self.may(&header, connection, &kind, Some(&part)).await?;
+        let body = body_of(&body)?;
+        write(&self.0, move |engine| {
+            Ok(engine
+                .node()?
+                .set_part(&kind, &name, &part, body.clone(), now()))
+        })
+        .await
+    }
+
+    async fn remove(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+        kind: String,
+        name: String,
+    ) -> Result<(), Failure> {
+        self.may(&header, connection, &kind, None).await?;
+        remove(&self.0, kind, name).await
+    }
+}
+
+/// Runs a task that blocks, in a thread of its own.
+async fn blocking<T: Send + 'static>(
+    task: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(task).await;
+    Ok(done.map_err(|e| Failure::Failed(e.to_string()))??)
+}
+
+fn options(given: &HashMap<String, OwnedVariant>) -> Result<Options, Failure> {
+    let mut options = Options::default();
+    for (key, value) in given {
+        let wrong = |_| Failure::Invalid(format!("option '{key}' has the wrong type"));
+        let text = || String::try_from(value.clone()).map_err(wrong);
+        match key.as_str() {
+            "community" => options.community = text()?,
+            "domain" => options.domain = text()?,
+            "terms" => options.terms = text()?,
+            "zone" => options.zone = text()?,
+            "name" => options.name = text()?,
+            "create" => options.create = bool::try_from(value.clone()).map_err(wrong)?,
+            "seeds" => options.seeds = Vec::try_from(value.clone()).map_err(wrong)?,
+            other => return Err(Failure::Invalid(format!("there is no option '{other}'"))),
+        }
+    }
+    Ok(options)
+}
+
+fn may_administer(kind: &str) -> Result<(), Failure> {
+    if rights::is_reserved(kind) {
+        return Err(Failure::NotAllowed(format!(
+            "{kind} records are the registry's own"
+        )));
+    }
+    Ok(())
+}
+
+#[interface(name = "net.guifi.Registry1.Admin")]
+impl Admin {
+    async fn join(&self, options: HashMap<String, OwnedVariant>) -> Result<String, Failure> {
+        let options = self::options(&options)?;
+        let handle = self.0.clone();
+        Ok(blocking(move || join::join(&handle, &options))
+            .await?
+            .to_string())
+    }
+
+    async fn leave(&self) -> Result<(), Failure> {
+        self.0.ask(|engine| Ok(engine.node().map(|_| ()))).await??;
+        self.0.send(Engine::say_goodbye);
+        tokio::time::sleep(GOODBYE).await;
+        self.0.ask(|engine| Ok(engine.forget())).await??;
+        Ok(())
+    }
+
+    async fn probe(&self, seed: String) -> Result<String, Failure> {
+        let handle = self.0.clone();
+        let offer = blocking(move || {
+            let client = handle.call(|engine| {
+                if engine.node().is_ok() {
+                    return Err(Error::failed("this box is a member of a community already")
+                        .hint("guifi-leave first"));
+                }
+                engine.client()
+            })??;
+            let offer = join::probe(&client, &seed).map(|offer| offer.json());
+            // Looking is not joining: no endpoint stays behind.
+            handle.send(Engine::offline);
+            offer
+        });
+        Ok(offer.await?.to_string())
+    }
+
+    async fn put(
+        &self,
+        kind: String,
+        name: String,
+        body: String,
+        lifetime_seconds: u32,
+    ) -> Result<u64, Failure> {
+        may_administer(&kind)?;
+        put(&self.0, kind, name, &body, lifetime_seconds).await
+    }
+
+    async fn remove(&self, kind: String, name: String) -> Result<(), Failure> {
+        may_administer(&kind)?;
+        remove(&self.0, kind, name).await
+    }
+
+    async fn verify(&self) -> Result<String, Failure> {
+        let records = self
+            .0
+            .ask(|engine| Ok(engine.node().map(|n| n.snapshot().collect::<Vec<_>>())))
+            .await??;
+        Ok(blocking(move || Ok(describe::verified(&records)))
+            .await?
+            .to_string())
+    }
+}
+
+async fn connect(handle: &Handle) -> zbus::Result<Connection> {
+    connection::Builder::system()
+        .name(REGISTRY.name)
+        .serve_at(REGISTRY.path, Reads(handle.clone()))
+        .serve_at(REGISTRY.path, Provider(handle.clone()))
+        .serve_at(REGISTRY.path, Admin(handle.clone()))
+        .build()
+        .await
+}
+
+/// Serves the bus for ever; `ready` is told once the name is owned, or the first attempt failed.
+pub(crate) async fn serve(
+    handle: Handle,
+    mut notices: mpsc::UnboundedReceiver<Notice>,
+    ready: std::sync::mpsc::Sender<()>,
+) {
+    let mut failures = 0;
+    loop {
+        let connected = connect(&handle).await;
+        // Only the first call is waited for.
+        let _ = ready.send(());
+        match connected {
+            Ok(connection) => {
+                failures = 0;
+                tell(&connection, &handle, &mut notices).await;
+                log::warn!("the bus is gone: replicating without it");
+            }
+            Err(e) => {
+                if failures == 0 {
+                    log::warn!("cannot own {} on the bus: {e}; trying again", REGISTRY.name);
+                }
+                failures += 1;
+            }
+        }
+        // What changed meanwhile is seen by whoever asks: a new owner of the name means List.
+        while notices.try_recv().is_ok() {}
+        tokio::time::sleep(Duration::from_secs(RETRY[failures.min(RETRY.len() - 1)])).await;
+    }
+}
+
+/// Passes notices on until the connection ends.
+async fn tell(
+    connection: &Connection,
+    handle: &Handle,
+    notices: &mut mpsc::UnboundedReceiver<Notice>,
+) {
+    let mut watch = zbus::MessageStream::from(connection);
+    let Ok(emitter) = SignalEmitter::new(connection, REGISTRY.path) else {
+        return;
+    };
+    // peerd's port and relay change only when it restarts, and then it is configured anew.
+    ask_peer(connection.clone(), handle.clone());
+    loop {
+        let notice = tokio::select! {
+            message = watch.next() => match message {
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => return,
+            },
+            notice = notices.recv() => notice,
+        };
+        let sent = match notice {
+            None => return,
+            Some(Notice::AskPeer) => {
+                ask_peer(connection.clone(), handle.clone());
+                continue;
+            }
+            Some(Notice::Synced) => Reads::synced(&emitter).await,
+            Some(Notice::Changed(mut epoch, mut sequence, mut kinds)) => {
+                tokio::time::sleep(COLLECT).await;
+                let mut synced = false;
+                while let Ok(further) = notices.try_recv() {
+                    match further {
+                        Notice::Changed(e, s, k) => {
+                            (epoch, sequence) = (e, s);
+                            kinds.extend(k);
+                        }
+                        Notice::Synced => synced = true,
+                        Notice::AskPeer => ask_peer(connection.clone(), handle.clone()),
+                    }
+                }
+                kinds.sort();
+                kinds.dedup();
+                let sent = Reads::changed(&emitter, epoch, sequence, kinds).await;
+                if synced {
+                    sent.and(Reads::synced(&emitter).await)
+                } else {
+                    sent
+                }
+            }
+        };
+        if let Err(e) = sent {
+            log::debug!("cannot signal: {e}");
+        }
+    }
+}
+
+/// Asks peerd where it listens and what it relays with, for the `box` record.
+fn ask_peer(connection: Connection, handle: Handle) {
+    tokio::spawn(async move {
+        let asked = async {
+            let proxy = guifi_bus::PeerProxy::new(&connection).await?;
+            proxy.describe().await
+        };
+        let Ok(document) = asked.await else { return };
+        let Ok(document) = serde_json::from_str::<Value>(&document) else {
+            return;
+        };
+        let port = document
+            .get("port")
+            .and_then(Value::as_u64)
+            .and_then(|p| u16::try_from(p).ok());
+        let relay = document
+            .get("relay")
+            .and_then(|r| serde_json::from_value::<RelayPorts>(r.clone()).ok());
+        let reach = Reach {
+            port: port.unwrap_or(7656),
+            relay,
+            ..Reach::default()
+        };
+        handle.send(move |engine| engine.peer_described(reach.clone()));
+    });
+}

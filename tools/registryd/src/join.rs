@@ -1,0 +1,271 @@
+//! Admission: how a stranger is shown a community and becomes a member.
+//!
+//! On a `join` stream the stranger asks for the founding record (`FOUNDING`), then to be
+//! admitted (`ADMIT`); the verdict (`VERDICT`) is followed by the records that prove the
+//! membership and by `DONE`. A member that may not sponsor asks one that may, in the same words
+//! with the stranger's key.
+
+mod client;
+
+pub use client::{Offer, Options, join, probe};
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use guifi_streams::{Client, Key, Stream};
+use serde_json::{Map, Value, json};
+
+use crate::body;
+use crate::engine::{Handle, now};
+use crate::frame::{Frame, kind};
+use crate::net::JOIN;
+use crate::node::{Admission, Home};
+use crate::record::Record;
+
+/// How long the other side may be silent.
+const SILENCE: Duration = Duration::from_secs(15);
+/// How long asking one other sponsor may take.
+const PASS_ON: Duration = Duration::from_secs(5);
+/// Requests of one address a minute.
+const PER_MINUTE: u32 = 20;
+/// Records that prove a membership.
+const MAX_PROOF: usize = 256;
+
+/// The verdict on a request, as it travels.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// `member`, `wait`, `later`, `taken` or `refused`.
+    pub status: String,
+    /// Why, for a person.
+    pub reason: String,
+    /// The records that prove the membership.
+    pub proof: Vec<Record>,
+}
+
+impl Verdict {
+    fn new(status: &str, reason: impl Into<String>) -> Self {
+        Self {
+            status: status.to_owned(),
+            reason: reason.into(),
+            proof: Vec::new(),
+        }
+    }
+
+    fn write(&self, stream: &Stream) -> std::io::Result<()> {
+        let map = object(json!({"status": self.status, "reason": self.reason}));
+        let payload = body::encode(&map).unwrap_or_default();
+        let mut out = std::io::BufWriter::new(&stream.socket);
+        Frame::new(kind::VERDICT, payload).write(&mut out)?;
+        for record in &self.proof {
+            Frame::new(kind::RECORD, record.encode()).write(&mut out)?;
+        }
+        Frame::new(kind::DONE, []).write(&mut out)?;
+        out.flush()
+    }
+
+    fn read(stream: &Stream) -> Result<Self, String> {
+        let mut input = &stream.socket;
+        let frame = Frame::read(&mut input).map_err(|e| e.to_string())?;
+        if frame.kind != kind::VERDICT {
+            return Err("the answer is not a verdict".to_owned());
+        }
+        let map = body::decode(&frame.payload)?;
+        let text = |member: &str| {
+            map.get(member)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let mut verdict = Self {
+            status: text("status"),
+            reason: text("reason"),
+            proof: Vec::new(),
+        };
+        loop {
+            let frame = Frame::read(&mut input).map_err(|e| e.to_string())?;
+            match frame.kind {
+                kind::DONE => return Ok(verdict),
+                kind::RECORD if verdict.proof.len() < MAX_PROOF => {
+                    verdict.proof.push(Record::decode(&frame.payload)?);
+                }
+                other => return Err(format!("frame {other} is out of place")),
+            }
+        }
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// A request as it travels; `key` only when a member asks for another.
+fn admit_frame(home: &Home, key: Option<Key>) -> Frame {
+    let mut map = object(json!({"name": home.name, "zone": home.zone}));
+    if let Some(key) = key {
+        map.insert("key".to_owned(), key.to_string().into());
+    }
+    Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
+}
+
+/// Requests of each address in the current minute.
+static VISITORS: LazyLock<Mutex<HashMap<IpAddr, (Instant, u32)>>> = LazyLock::new(Mutex::default);
+
+fn too_fast(address: Option<IpAddr>) -> bool {
+    let Some(address) = address else { return false };
+    let mut visitors = VISITORS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let now = Instant::now();
+    visitors.retain(|_, (since, _)| now.duration_since(*since) < Duration::from_secs(60));
+    let (_, count) = visitors.entry(address).or_insert((now, 0));
+    *count += 1;
+    *count > PER_MINUTE
+}
+
+/// Serves a `join` stream to its end.
+#[allow(clippy::needless_pass_by_value)] // the type that all protocols share
+pub(crate) fn serve(stream: Stream, handle: &Handle) {
+    let ended = converse(&stream, handle);
+    if let Err(e) = ended {
+        log::debug!("join stream of {} ended: {e}", stream.peer);
+        stream.reset(256);
+    }
+}
+
+fn converse(stream: &Stream, handle: &Handle) -> Result<(), String> {
+    let io = |e: std::io::Error| e.to_string();
+    stream.socket.set_read_timeout(Some(SILENCE)).map_err(io)?;
+    stream.socket.set_write_timeout(Some(SILENCE)).map_err(io)?;
+    let address = stream.address.map(|a| a.ip());
+    if !stream.member && too_fast(address) {
+        return Err("too many requests of this address".to_owned());
+    }
+    // The founding record, a request, and that again for a person who thinks it over.
+    for _ in 0..4 {
+        let frame = match Frame::read(&mut &stream.socket) {
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+            other => other.map_err(io)?,
+        };
+        match frame.kind {
+            kind::FOUNDING => {
+                let founding = handle
+                    .call(|engine| {
+                        let node = engine.node()?;
+                        let id = node.community();
+                        Ok(node
+                            .book()
+                            .records()
+                            .find(|r| r.hash == id)
+                            .map(|r| r.encode()))
+                    })
+                    .and_then(|r: Result<_, guifi_core::Error>| r)
+                    .map_err(|e| e.to_string())?
+                    .ok_or("the founding record is missing")?;
+                Frame::new(kind::RECORD, founding)
+                    .write(&mut &stream.socket)
+                    .map_err(io)?;
+            }
+            kind::ADMIT => {
+                let map = body::decode(&frame.payload)?;
+                decide(stream, &map, address, handle)?
+                    .write(stream)
+                    .map_err(io)?;
+            }
+            other => return Err(format!("frame {other} is out of place")),
+        }
+    }
+    Ok(())
+}
+
+fn decide(
+    stream: &Stream,
+    request: &Map<String, Value>,
+    address: Option<IpAddr>,
+    handle: &Handle,
+) -> Result<Verdict, String> {
+    let text = |member: &str| {
+        request
+            .get(member)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let home = Home {
+        name: text("name").to_owned(),
+        zone: text("zone").to_owned(),
+    };
+    // Only a member may ask for another; a passed-on request is not passed on again.
+    let passed_on = request.contains_key("key") && stream.member;
+    let key = if passed_on {
+        text("key")
+            .parse()
+            .map_err(|_| "the request names no key".to_owned())?
+    } else {
+        stream.peer
+    };
+    let asked = home.clone();
+    let (admission, client) = handle
+        .call(move |engine| {
+            let client = engine.client();
+            let place = if passed_on { None } else { address };
+            let admission = engine.node()?.admit(key, place, &asked, now());
+            // The newcomer comes back at once: peerd must know it before it reads the verdict.
+            engine.configure_now()?;
+            Ok((admission, client?))
+        })
+        .and_then(|r: Result<_, guifi_core::Error>| r)
+        .map_err(|e| e.to_string())?;
+    Ok(match admission {
+        Admission::Member(proof) => Verdict {
+            proof,
+            ..Verdict::new("member", "")
+        },
+        Admission::Wait => Verdict::new("wait", "an administrator has to approve"),
+        Admission::Taken => Verdict::new("taken", "another box has this name in this zone"),
+        Admission::Later(why) => Verdict::new("later", why),
+        Admission::Refused(why) => Verdict::new("refused", why),
+        Admission::Ask(_) if passed_on => Verdict::new("later", "this box may not sponsor"),
+        Admission::Ask(able) => ask_others(&client, &able, key, &home, handle),
+    })
+}
+
+/// Passes a request on to those who may sponsor, until one decides.
+fn ask_others(client: &Client, able: &[Key], key: Key, home: &Home, handle: &Handle) -> Verdict {
+    for sponsor in able {
+        let asked = client
+            .open(*sponsor, JOIN, &[], PASS_ON)
+            .map_err(|e| e.to_string())
+            .and_then(|stream| {
+                let io = |e: std::io::Error| e.to_string();
+                stream.socket.set_read_timeout(Some(PASS_ON)).map_err(io)?;
+                admit_frame(home, Some(key))
+                    .write(&mut &stream.socket)
+                    .map_err(io)?;
+                Verdict::read(&stream)
+            });
+        match asked {
+            Ok(mut verdict) if verdict.status != "later" => {
+                // As above. Should it fail, the newcomer tries again.
+                let proof = verdict.proof.clone();
+                let told = handle.call(move |engine| {
+                    engine.node()?.merge(proof, now());
+                    engine.configure_now()?;
+                    Ok(engine.node()?.proof(key))
+                });
+                match told.and_then(|r: Result<_, guifi_core::Error>| r) {
+                    Ok(proof) => verdict.proof = proof,
+                    Err(e) => log::debug!("cannot take up the newcomer: {e}"),
+                }
+                return verdict;
+            }
+            Ok(verdict) => log::debug!("{sponsor} does not sponsor: {}", verdict.reason),
+            Err(e) => log::debug!("{sponsor} does not answer: {e}"),
+        }
+    }
+    Verdict::new("later", "nobody who may sponsor can be reached")
+}

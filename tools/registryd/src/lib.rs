@@ -1,0 +1,46 @@
+//! The registry of a community: the signed, replicated book of records.
+
+pub mod body;
+pub mod book;
+mod bus;
+pub mod cli;
+mod command;
+pub mod config;
+mod daemon;
+mod describe;
+pub mod engine;
+pub mod frame;
+pub mod gossip;
+mod home;
+pub mod join;
+pub mod kinds;
+mod net;
+pub mod node;
+pub mod record;
+pub mod rights;
+pub mod rules;
+pub mod store;
+pub mod sync;
+#[cfg(test)]
+mod testing;
+pub mod time;
+pub mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use guifi_core::Root;
+
+/// The daemon.
+#[must_use]
+pub fn main() -> ExitCode {
+    guifi_core::run("guifi-registryd", || {
+        daemon::run(&cli::Cli::parse(), &Root::from_env())
+    })
+}
+
+/// The command.
+#[must_use]
+pub fn command_main() -> ExitCode {
+    guifi_core::run("guifi-registry", command::main)
+}

@@ -1,0 +1,368 @@
+//! One box of a community: its book, its gossip tree, its duties and when they are due. All
+//! that happens to it comes in as calls with the time; all that it wants done goes out as
+//! [`Effect`]s. It touches no network and no clock, so that many of them can be simulated.
+
+mod duties;
+mod links;
+mod presence;
+mod sponsor;
+mod write;
+
+pub use sponsor::{Admission, Pace};
+pub use write::{WriteError, WritePace};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use guifi_streams::{Configuration, Key};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde::{Deserialize, Serialize};
+
+use crate::book::{Book, Merged};
+use crate::frame::Frame;
+use crate::gossip::Gossip;
+use crate::record::{Hash, Record};
+use crate::store::{Change, Store};
+use crate::time::CommunityTime;
+use duties::Schedule;
+use links::Links;
+use presence::Suspect;
+
+/// Both clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For waiting.
+    pub at: Instant,
+    /// The own clock in milliseconds since 1970 UTC.
+    pub clock_ms: u64,
+}
+
+/// The stream protocols of the registry.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Protocol {
+    /// Push of new records.
+    Gossip,
+    /// Reconciliation.
+    Sync,
+}
+
+/// What a node wants done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Open a stream to a member.
+    Dial(Key, Protocol),
+    /// Send a frame on a member's gossip stream.
+    Send(Key, Frame),
+    /// Close a member's gossip streams.
+    Close(Key),
+    /// Tell peerd who the members are.
+    Configure(Configuration),
+    /// Tell readers that records of these kinds changed.
+    Changed(Vec<String>),
+    /// Tell readers that the book has been reconciled for the first time since the start.
+    Synced,
+}
+
+/// Signs with the key of the box.
+pub trait Sign {
+    /// Signs `context`, a zero byte and `message`.
+    ///
+    /// # Errors
+    /// A sentence if the key is out of reach.
+    fn sign(&self, context: &str, message: &[u8]) -> Result<[u8; 64], String>;
+}
+
+/// What this box calls itself and where it stands.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Home {
+    /// The host label that it claims.
+    pub name: String,
+    /// Its zone, empty for the community itself.
+    pub zone: String,
+}
+
+/// How to reach this box.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Reach {
+    /// Its addresses, none of them loopback or link-local.
+    pub addresses: Vec<IpAddr>,
+    /// The port of peerd.
+    pub port: u16,
+    /// What it relays with.
+    pub relay: Option<guifi_streams::RelayPorts>,
+}
+
+/// What a node counts.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Counters {
+    /// Records taken in from others.
+    pub records_received: u64,
+    /// Records refused.
+    pub records_refused: u64,
+    /// Records written by this box.
+    pub records_written: u64,
+    /// Reconciliations ended well.
+    pub syncs: u64,
+    /// Reconciliations that failed.
+    pub syncs_failed: u64,
+}
+
+/// Paces and intervals.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// How fast this box sponsors.
+    pub sponsor: Pace,
+    /// How fast its own records are written.
+    pub write: WritePace,
+    /// Between two reconciliations.
+    pub sync_interval: Duration,
+}
+
+/// One box of a community.
+pub struct Node {
+    own: Key,
+    book: Book,
+    store: Store,
+    /// Changes that the store could not take, for the next attempt.
+    unsaved: Vec<Change>,
+    gossip: Gossip,
+    time: CommunityTime,
+    home: Home,
+    reach: Reach,
+    links: Links,
+    neighbours: BTreeSet<Key>,
+    suspects: BTreeMap<Key, Suspect>,
+    /// Former neighbours that do not answer, to be tried again.
+    lost: BTreeSet<Key>,
+    own_last: u64,
+    tuning: Tuning,
+    bucket: write::Bucket,
+    sponsored: sponsor::Ledger,
+    schedule: Schedule,
+    synced: bool,
+    configuration: Option<Configuration>,
+    rng: StdRng,
+    counters: Counters,
+    effects: Vec<Effect>,
+    signer: Box<dyn Sign + Send>,
+}
+
+impl Node {
+    /// A node of the community of `founding`, with what its store held.
+    ///
+    /// # Errors
+    /// A sentence if the founding record is not valid.
+    #[allow(clippy::too_many_arguments)] // made in two places, both of which have all of it
+    pub fn new(
+        founding: Record,
+        own: Key,
+        (store, records): (Store, Vec<Record>),
+        home: Home,
+        tuning: Tuning,
+        seed: u64,
+        signer: Box<dyn Sign + Send>,
+        now: Now,
+    ) -> Result<Self, String> {
+        let community = founding.hash;
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut book = Book::new(founding, own, format!("{seed:016x}"))?;
+        let own_last = records
+            .iter()
+            .filter(|r| r.key.owner == own)
+            .map(|r| r.version)
+            .max();
+        // What is stored was checked when it came: a clock that has lost its battery since must
+        // not make it come from the future.
+        let newest = records.iter().map(|r| r.version).max().unwrap_or(0);
+        let loaded = book.merge(records, now.clock_ms.max(newest));
+        let mut node = Self {
+            own,
+            book,
+            store,
+            unsaved: Vec::new(),
+            gossip: Gossip::new(own, community, rng.random(), now.at),
+            time: CommunityTime::default(),
+            home,
+            reach: Reach::default(),
+            links: Links::default(),
+            neighbours: BTreeSet::new(),
+            suspects: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            own_last: own_last.unwrap_or(0),
+            tuning,
+            bucket: write::Bucket::new(tuning.write, now.at),
+            sponsored: sponsor::Ledger::default(),
+            schedule: Schedule::new(now.at),
+            synced: false,
+            configuration: None,
+            rng,
+            counters: Counters::default(),
+            effects: Vec::new(),
+            signer,
+        };
+        // What was stored is stored; only what the rules drop today is news to the store.
+        node.save(
+            loaded
+                .changes
+                .into_iter()
+                .filter(|c| matches!(c, Change::Drop(_)))
+                .collect(),
+        );
+        let alone = node.others().next().is_none();
+        node.synced = alone;
+        Ok(node)
+    }
+
+    /// What is to be done since the last call.
+    pub fn effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The book.
+    #[must_use]
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The identity of the community.
+    #[must_use]
+    pub fn community(&self) -> Hash {
+        self.book.community()
+    }
+
+    /// The key of this box.
+    #[must_use]
+    pub fn own(&self) -> Key {
+        self.own
+    }
+
+    /// What this box calls itself.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The gossip neighbours, sorted.
+    #[must_use]
+    pub fn neighbours(&self) -> &BTreeSet<Key> {
+        &self.neighbours
+    }
+
+    /// Whether the book has been reconciled since the start.
+    #[must_use]
+    pub fn synced(&self) -> bool {
+        self.synced
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Whether all that is known is on disk.
+    #[must_use]
+    pub fn saved(&self) -> bool {
+        self.unsaved.is_empty()
+    }
+
+    /// Milliseconds to add to the own clock for community time.
+    #[must_use]
+    pub fn clock_offset(&self, now: Now) -> i64 {
+        self.time.offset(now.clock_ms)
+    }
+
+    /// Community time.
+    #[must_use]
+    pub fn community_time(&self, now: Now) -> u64 {
+        self.time.at(now.clock_ms)
+    }
+
+    /// All records, for a reconciliation.
+    pub fn snapshot(&self) -> impl Iterator<Item = Arc<Record>> + '_ {
+        self.book.records().cloned()
+    }
+
+    /// Takes in records that a reconciliation or an admission brought.
+    pub fn merge(&mut self, records: Vec<Record>, now: Now) {
+        let merged = self.book.merge(records, self.community_time(now));
+        if merged.accepted.len() <= duties::PUSH_ON {
+            for record in &merged.accepted {
+                self.gossip.broadcast(record.encode(), now.at);
+            }
+        }
+        self.digest(merged, now);
+        self.pump(now);
+    }
+
+    /// Acts on what a merge changed: disk, readers, peerd, own duties.
+    fn digest(&mut self, merged: Merged, now: Now) {
+        self.counters.records_received += merged
+            .accepted
+            .iter()
+            .filter(|r| r.key.owner != self.own)
+            .count() as u64;
+        for (key, why) in &merged.refused {
+            self.counters.records_refused += 1;
+            log::debug!(
+                "{} {}/{} of {} is not taken: {why}",
+                "record",
+                key.kind,
+                key.name,
+                key.owner
+            );
+        }
+        self.own_last = merged
+            .accepted
+            .iter()
+            .filter(|r| r.key.owner == self.own)
+            .map(|r| r.version)
+            .fold(self.own_last, u64::max);
+        let met = merged.accepted.iter().any(|r| r.key.kind == "box");
+        if merged.ruling_changed || met {
+            self.schedule.configure_soon(now.at);
+        }
+        for record in &merged.accepted {
+            if record.key.kind == "box" {
+                self.suspects.remove(&record.key.owner);
+            }
+            let denies_us = record.key.kind == "absent" && record.key.name == self.own.to_string();
+            if denies_us && record.key.owner != self.own {
+                // Whoever denies this box gets its next word at once.
+                self.schedule.renew_now(now.at);
+            }
+        }
+        self.save(merged.changes);
+        if !merged.kinds.is_empty() {
+            self.effects.push(Effect::Changed(merged.kinds));
+        }
+    }
+
+    /// Writes changes to disk; what fails is kept and tried again.
+    fn save(&mut self, changes: Vec<Change>) {
+        self.unsaved.extend(changes);
+        match self.store.apply(&self.unsaved) {
+            Ok(()) => self.unsaved.clear(),
+            Err(e) => log::error!(
+                "{e}; {} changes wait for room on the disk",
+                self.unsaved.len()
+            ),
+        }
+    }
+
+    /// Members other than this box that have told where they are.
+    fn others(&self) -> impl Iterator<Item = Key> + '_ {
+        self.book
+            .view()
+            .entries()
+            .filter(|e| e.record.key.kind == "box" && e.record.key.owner != self.own)
+            .map(|e| e.record.key.owner)
+            .filter(|k| self.book.ruling().is_member(*k))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! What a node does by itself, and when.
+
+use std::time::{Duration, Instant};
+
+use guifi_streams::{Configuration, Key, Member, RelayPorts};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Effect, Node, Now, Protocol};
+
+/// Records of one reconciliation that are pushed on; a larger gain is a cold start, of which
+/// the others know.
+pub(super) const PUSH_ON: usize = 64;
+/// Between two looks at what has expired, must be renewed or confirmed.
+const SWEEP: Duration = Duration::from_secs(60);
+/// Between two attempts to find a lost member again.
+const REDIAL: Duration = Duration::from_secs(20);
+/// Between two words to peerd.
+const CONFIGURE: Duration = Duration::from_millis(500);
+/// The gossip neighbours that are enough.
+const ENOUGH: usize = 5;
+/// Between two attempts at the first reconciliation.
+const FIRST_SYNC: Duration = Duration::from_secs(2);
+/// A peer is not reconciled with again before this.
+const SYNC_CALM: Duration = Duration::from_secs(5);
+
+/// When what is due.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    renew: Instant,
+    renewed: Option<Instant>,
+    sweep: Instant,
+    redial: Instant,
+    sync: Instant,
+    sync_peer: Option<Key>,
+    last_sync: Option<(Key, Instant)>,
+    syncing: Option<Instant>,
+    configure: Option<Instant>,
+    configured: Option<Instant>,
+}
+
+impl Schedule {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            renew: now,
+            renewed: None,
+            sweep: now + SWEEP,
+            redial: now,
+            sync: now,
+            sync_peer: None,
+            last_sync: None,
+            syncing: None,
+            configure: Some(now),
+            configured: None,
+        }
+    }
+
+    pub(super) fn renew_now(&mut self, now: Instant) {
+        self.renew = now;
+    }
+
+    /// Renews soon, but not within `calm` of the last time.
+    pub(super) fn renew_after(&mut self, calm: Duration, now: Instant) {
+        let due = self.renewed.map_or(now, |at| at + calm).max(now);
+        self.renew = self.renew.min(due);
+    }
+
+    pub(super) fn renewed(&mut self, interval: Duration, rng: &mut StdRng, now: Instant) {
+        self.renewed = Some(now);
+        self.renew = now + interval.mul_f64(rng.random_range(0.9..1.1));
+    }
+
+    pub(super) fn configure_soon(&mut self, now: Instant) {
+        let due = self.configured.map_or(now, |at| at + CONFIGURE).max(now);
+        self.configure.get_or_insert(due);
+    }
+
+    /// Reconciles with `peer` now, unless that has just been done.
+    pub(super) fn sync_with(&mut self, peer: Key, now: Instant) {
+        let recent = |(last, at): (Key, Instant)| last == peer && at + SYNC_CALM > now;
+        if !self.last_sync.is_some_and(recent) {
+            self.sync = now;
+            self.sync_peer = Some(peer);
+        }
+    }
+}
+
+impl Node {
+    /// Does what is due.
+    pub fn tick(&mut self, now: Now) {
+        self.gossip.tick(now.at);
+        self.pump(now);
+        self.probe(now);
+        if self.schedule.renew <= now.at
+            && let Err(e) = self.renew(now)
+        {
+            log::warn!("cannot renew this box's record: {e}; trying again in 10 s");
+            self.schedule.renew = now.at + Duration::from_secs(10);
+        }
+        if self.schedule.sweep <= now.at {
+            self.schedule.sweep = now.at + SWEEP;
+            // Own records first: a clock gone wrong must not let them expire.
+            self.refresh_own(now);
+            let merged = self.book.sweep(self.community_time(now));
+            self.digest(merged, now);
+            self.administrate(now);
+        }
+        if self.schedule.redial <= now.at {
+            self.schedule.redial = now.at + REDIAL;
+            self.redial(now);
+        }
+        if self.schedule.sync <= now.at {
+            self.start_sync(now);
+        }
+        if self.schedule.configure.is_some_and(|at| at <= now.at) {
+            self.configure(now);
+        }
+        self.pump(now);
+    }
+
+    /// When [`Node::tick`] is to be called next.
+    #[must_use]
+    pub fn next_tick(&self) -> Instant {
+        let schedule = &self.schedule;
+        [
+            Some(schedule.renew),
+            Some(schedule.sweep),
+            schedule.configure,
+            self.gossip.next_timer(),
+        ]
+        .into_iter()
+        .flatten()
+        .chain([schedule.redial, schedule.sync])
+        .chain(self.next_probe())
+        .min()
+        .unwrap_or(schedule.sweep)
+    }
+
+    /// Begins with a member whose record is not known yet: the seed of a joiner.
+    pub fn meet(&mut self, peer: Key, now: Now) {
+        if self.others().next().is_none() {
+            self.schedule.sync_with(peer, now.at);
+            self.synced = false;
+        }
+    }
+
+    /// Takes other paces and intervals.
+    pub fn tune(&mut self, tuning: super::Tuning) {
+        self.tuning = tuning;
+    }
+
+    /// Meets a member more where neighbours are missing, and tries a lost one again.
+    fn redial(&mut self, now: Now) {
+        if let Some(lost) = self.pick(&self.lost.iter().copied().collect::<Vec<_>>()) {
+            if self.book.ruling().is_member(lost) {
+                self.effects.push(Effect::Dial(lost, Protocol::Sync));
+            } else {
+                self.lost.remove(&lost);
+            }
+        }
+        if self.neighbours.len() >= ENOUGH {
+            return;
+        }
+        let strangers: Vec<Key> = self
+            .others()
+            .filter(|k| !self.neighbours.contains(k) && !self.suspects.contains_key(k))
+            .collect();
+        let Some(stranger) = self.pick(&strangers) else {
+            return;
+        };
+        if self.neighbours.is_empty() && self.links.is_up(stranger) {
+            // It has a stream to this box and yet is no neighbour: one of the two waits for a
+            // word that was lost. A new stream lets both begin anew.
+            self.effects.push(Effect::Close(stranger));
+            return;
+        }
+        self.gossip.join(&[stranger], now.at);
+    }
+
+    fn pick(&mut self, keys: &[Key]) -> Option<Key> {
+        (!keys.is_empty()).then(|| keys[self.rng.random_range(0..keys.len())])
+    }
+
+    fn start_sync(&mut self, now: Now) {
+        let interval = self
+            .tuning
+            .sync_interval
+            .mul_f64(self.rng.random_range(0.75..1.25));
+        self.schedule.sync = now.at + interval;
+        if self
+            .schedule
+            .syncing
+            .is_some_and(|since| since + Duration::from_secs(120) > now.at)
+        {
+            return;
+        }
+        let wanted = self.schedule.sync_peer.take();
+        let linked: Vec<Key> = self.linked().collect();
+        let others: Vec<Key> = if linked.is_empty() {
+            self.others().collect()
+        } else {
+            linked
+        };
+        if let Some(peer) = wanted.or_else(|| self.pick(&others)) {
+            self.schedule.syncing = Some(now.at);
+            self.schedule.last_sync = Some((peer, now.at));
+            self.effects.push(Effect::Dial(peer, Protocol::Sync));
+        }
+    }
+
+    /// A reconciliation that this box began has ended.
+    pub fn sync_ended(&mut self, peer: Key, well: bool, now: Now) {
+        self.schedule.syncing = None;
+        if !well {
+            self.counters.syncs_failed += 1;
+            if !self.synced {
+                // A newcomer with an empty book does not wait for its turn.
+                self.schedule.sync = self.schedule.sync.min(now.at + FIRST_SYNC);
+                self.schedule.sync_peer = Some(peer);
+            }
+            return;
+        }
+        self.counters.syncs += 1;
+        self.lost.remove(&peer);
+        if !self.synced {
+            self.synced = true;
+            self.effects.push(Effect::Synced);
+        }
+        if !self.neighbours.contains(&peer) && self.neighbours.len() < ENOUGH {
+            self.gossip.join(&[peer], now.at);
+            self.pump(now);
+        }
+    }
+
+    /// Tells peerd who the members are, if that has changed.
+    pub fn configure(&mut self, now: Now) {
+        self.schedule.configure = None;
+        let configuration = self.members();
+        if self.configuration.as_ref() != Some(&configuration) {
+            self.schedule.configured = Some(now.at);
+            self.configuration = Some(configuration.clone());
+            self.effects.push(Effect::Configure(configuration));
+        }
+    }
+
+    /// What peerd needs to know.
+    #[must_use]
+    pub fn members(&self) -> Configuration {
+        let ruling = self.book.ruling();
+        let mut places = std::collections::BTreeMap::new();
+        for entry in self
+            .book
+            .view()
+            .entries()
+            .filter(|e| e.record.key.kind == "box")
+        {
+            let body = entry.record.json();
+            if let Some(spine) = body.get("spine") {
+                places.insert(entry.record.key.owner, (addresses(spine), relay(spine)));
+            }
+        }
+        let members = ruling.members.values().map(|member| {
+            let (addresses, relay) = places.remove(&member.current).unwrap_or_default();
+            Member {
+                key: member.current,
+                addresses,
+                relay,
+            }
+        });
+        Configuration {
+            community: Some(Key(self.community()).to_string()),
+            name: ruling.founding.name.clone(),
+            members: members.collect(),
+            banned: ruling.banned.iter().flat_map(|b| ruling.keys(*b)).collect(),
+        }
+    }
+}
+
+fn port(spine: &Value, member: &str) -> Option<u16> {
+    spine.get(member)?.as_u64()?.try_into().ok()
+}
+
+fn addresses(spine: &Value) -> Vec<SocketAddr> {
+    let Some(port) = port(spine, "port") else {
+        return Vec::new();
+    };
+    let list = spine.get("addresses").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(|a| a.as_str()?.parse::<IpAddr>().ok())
+        .take(16)
+        .map(|a| SocketAddr::new(a, port))
+        .collect()
+}
+
+fn relay(spine: &Value) -> Option<RelayPorts> {
+    let relay = spine.get("relay")?;
+    Some(RelayPorts {
+        udp: port(relay, "udp")?,
+        tcp: port(relay, "tcp")?,
+        certificate: relay.get("certificate")?.as_str()?.to_owned(),
+    })
+}

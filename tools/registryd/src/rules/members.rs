@@ -1,0 +1,169 @@
+//! Who is a member: whoever `member` records lead to from an administrator.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use guifi_streams::Key;
+use serde_json::Value;
+
+use super::rotations::{CLAIM_CONTEXT, Rotations, signature_in};
+use super::{Founding, Member, Policy, key_in, slot, text};
+use crate::record::{Hash, Record, verify};
+
+/// The highest slot in which an administrator sponsors.
+const LAST_ADMINISTRATOR_SLOT: u32 = 65_535;
+/// The highest slot in which a confirmed member sponsors.
+const LAST_MEMBER_SLOT: u32 = 255;
+
+/// What the member that admits somebody with an invitation signs: `invite`, the community, the
+/// invitation's key, the slot, the joiner's key and the time in milliseconds.
+#[must_use]
+pub fn countersigned(community: &Hash, invite: Key, slot: u32, joiner: Key, time: u64) -> Vec<u8> {
+    [
+        b"invite",
+        community.as_slice(),
+        invite.0.as_slice(),
+        &slot.to_be_bytes(),
+        joiner.0.as_slice(),
+        &time.to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// A sponsorship waiting for its sponsor to be found a member.
+struct Sponsorship {
+    slot: u32,
+    target: Key,
+    version: u64,
+}
+
+#[allow(clippy::too_many_arguments)] // one slice a kind of record
+pub(super) fn evaluate(
+    community: &Hash,
+    founding: &Founding,
+    administrators: &[Key],
+    banned: &BTreeSet<Key>,
+    sponsorships: &[&Record],
+    confirmations: &[&Record],
+    invitations: &[&Record],
+    rotations: &Rotations,
+) -> BTreeMap<Key, Member> {
+    let ranks: BTreeSet<Key> = administrators.iter().copied().collect();
+    let by_administrator = |record: &&&Record| {
+        ranks.contains(&rotations.identity(record.key.owner)) && rotations.signed_in_time(record)
+    };
+    let confirmed: BTreeSet<Key> = confirmations
+        .iter()
+        .filter(by_administrator)
+        .filter_map(|r| r.key.name.strip_prefix("member/")?.parse::<Key>().ok())
+        .map(|key| rotations.identity(key))
+        .collect();
+    // Key of an invitation to the number of its uses and its end.
+    let invites: BTreeMap<Key, (u32, u64)> = invitations
+        .iter()
+        .filter(by_administrator)
+        .filter_map(|r| {
+            let body = r.json();
+            let uses = u32::try_from(body.get("uses").and_then(Value::as_u64)?).ok()?;
+            Some((
+                key_in(&body, "key")?,
+                (uses, body.get("expires")?.as_u64()?),
+            ))
+        })
+        .collect();
+
+    let mut waiting: BTreeMap<Key, Vec<Sponsorship>> = BTreeMap::new();
+    let mut invited: BTreeMap<Key, Vec<Sponsorship>> = BTreeMap::new();
+    for record in sponsorships {
+        let body = record.json();
+        let Some(target) = key_in(&body, "key").map(|k| rotations.identity(k)) else {
+            continue;
+        };
+        let made = |slot| Sponsorship {
+            slot,
+            target,
+            version: record.version,
+        };
+        if let Some((uses, end)) = invites.get(&record.key.owner) {
+            if let Some((slot, by)) = admitted(community, record, *uses, *end) {
+                invited
+                    .entry(rotations.identity(by))
+                    .or_default()
+                    .push(made(slot));
+            }
+        } else if rotations.signed_in_time(record)
+            && let Some(slot) = slot(&record.key.name, LAST_ADMINISTRATOR_SLOT)
+        {
+            waiting
+                .entry(rotations.identity(record.key.owner))
+                .or_default()
+                .push(made(slot));
+        }
+    }
+
+    let frozen = rotations.frozen();
+    let mut members: BTreeMap<Key, Member> = BTreeMap::new();
+    let mut queue = VecDeque::new();
+    for key in administrators {
+        members.insert(
+            *key,
+            Member {
+                current: rotations.current(*key),
+                sponsors: Vec::new(),
+                since: 0,
+                confirmed: true,
+            },
+        );
+        queue.push_back(*key);
+    }
+    while let Some(sponsor) = queue.pop_front() {
+        let last_slot = match (ranks.contains(&sponsor), founding.policy) {
+            (true, _) => Some(LAST_ADMINISTRATOR_SLOT),
+            (false, Policy::Open) => members
+                .get(&sponsor)
+                .is_some_and(|m| m.confirmed)
+                .then_some(LAST_MEMBER_SLOT),
+            (false, Policy::Closed) => None,
+        };
+        let own = waiting
+            .get(&sponsor)
+            .into_iter()
+            .flatten()
+            .filter(|s| last_slot.is_some_and(|last| s.slot <= last));
+        for entry in own.chain(invited.get(&sponsor).into_iter().flatten()) {
+            let target = entry.target;
+            if banned.contains(&target) || frozen.contains(&target) || target == sponsor {
+                continue;
+            }
+            let member = members.entry(target).or_insert_with(|| {
+                queue.push_back(target);
+                Member {
+                    current: rotations.current(target),
+                    sponsors: Vec::new(),
+                    since: entry.version,
+                    confirmed: confirmed.contains(&target),
+                }
+            });
+            if let Err(at) = member.sponsors.binary_search(&sponsor) {
+                member.sponsors.insert(at, sponsor);
+            }
+            if member.since != 0 {
+                member.since = member.since.min(entry.version);
+            }
+        }
+    }
+    members
+}
+
+/// The slot of a valid use of an invitation and the member that admitted the joiner.
+fn admitted(community: &Hash, record: &Record, uses: u32, end: u64) -> Option<(u32, Key)> {
+    let body = record.json();
+    let slot = slot(&record.key.name, uses.checked_sub(1)?)?;
+    let joiner = key_in(&body, "key")?;
+    let by = key_in(&body, "by")?;
+    let signature = signature_in(text(&body, "countersignature")?)?;
+    let message = countersigned(community, record.key.owner, slot, joiner, record.version);
+    (body.contains_key("invite")
+        && record.version <= end
+        && verify(by, CLAIM_CONTEXT, &message, &signature))
+    .then_some((slot, by))
+}

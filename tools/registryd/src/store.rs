@@ -1,0 +1,183 @@
+//! The records on disk: SQLite in WAL mode with full synchronisation, so that what was
+//! acknowledged survives a crash and a power cut.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::record::{Record, RecordKey};
+
+/// One change to the stored set.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Insert or replace.
+    Put(std::sync::Arc<Record>),
+    /// Forget.
+    Drop(RecordKey),
+}
+
+/// The database of one community.
+pub struct Store {
+    connection: Connection,
+}
+
+/// What opening the store found.
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Every record in it whose encoding is sound.
+    pub records: Vec<Record>,
+    /// Where a damaged database was set aside, if there was one.
+    pub set_aside: Option<PathBuf>,
+}
+
+const SCHEMA: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA cache_size = -512;
+    CREATE TABLE IF NOT EXISTS record (
+        owner BLOB NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        encoded BLOB NOT NULL,
+        PRIMARY KEY (owner, kind, name)
+    ) WITHOUT ROWID;
+    PRAGMA user_version = 1;
+";
+
+impl Store {
+    /// Opens or creates the database at `path`. A damaged one is renamed to
+    /// `NAME.damaged-N` and replaced by an empty one: its records come back from the peers.
+    ///
+    /// # Errors
+    /// A sentence if not even an empty database can be made there.
+    pub fn open(path: &Path) -> Result<Opened, String> {
+        match Self::try_open(path) {
+            Ok((store, records)) => Ok(Opened {
+                store,
+                records,
+                set_aside: None,
+            }),
+            Err(e) if is_damage(&e) => {
+                let aside = set_aside(path).map_err(|e| describe(path, &e))?;
+                let (store, records) = Self::try_open(path).map_err(|e| describe(path, &e))?;
+                Ok(Opened {
+                    store,
+                    records,
+                    set_aside: Some(aside),
+                })
+            }
+            Err(e) => Err(describe(path, &e)),
+        }
+    }
+
+    fn try_open(path: &Path) -> rusqlite::Result<(Self, Vec<Record>)> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.execute_batch(SCHEMA)?;
+        let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if sound != "ok" {
+            return Err(damage(&sound));
+        }
+        let mut records = Vec::new();
+        {
+            let mut statement = connection.prepare("SELECT encoded FROM record")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let encoded = row.get_ref(0)?.as_blob()?;
+                match Record::decode(encoded) {
+                    Ok(record) => records.push(record),
+                    Err(e) => return Err(damage(&e)),
+                }
+            }
+        }
+        Ok((Self { connection }, records))
+    }
+
+    /// Applies all changes or none, durably.
+    ///
+    /// # Errors
+    /// A sentence (disk full, …).
+    pub fn apply(&mut self, changes: &[Change]) -> Result<(), String> {
+        self.try_apply(changes)
+            .map_err(|e| format!("cannot write the registry: {e}"))
+    }
+
+    fn try_apply(&mut self, changes: &[Change]) -> rusqlite::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction()?;
+        {
+            let mut put = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO record (owner, kind, name, encoded) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            let mut drop = transaction.prepare_cached(
+                "DELETE FROM record WHERE owner = ?1 AND kind = ?2 AND name = ?3",
+            )?;
+            for change in changes {
+                match change {
+                    Change::Put(record) => {
+                        let key = &record.key;
+                        put.execute(params![key.owner.0, key.kind, key.name, record.encode()])?
+                    }
+                    Change::Drop(key) => drop.execute(params![key.owner.0, key.kind, key.name])?,
+                };
+            }
+        }
+        transaction.commit()
+    }
+}
+
+fn damage(why: &str) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+        Some(why.to_owned()),
+    )
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
+}
+
+fn set_aside(path: &Path) -> rusqlite::Result<PathBuf> {
+    let moved = |from: &Path, to: &Path| match fs::rename(from, to) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+        }
+        _ => Ok(()),
+    };
+    let named = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let aside = (1..)
+        .map(|n| named(&format!(".damaged-{n}")))
+        .find(|p| !p.exists())
+        .unwrap_or_else(|| named(".damaged"));
+    moved(path, &aside)?;
+    // A log that belongs to the damaged file must not be replayed into the new one.
+    moved(
+        &named("-wal"),
+        &PathBuf::from(format!("{}-wal", aside.display())),
+    )?;
+    moved(
+        &named("-shm"),
+        &PathBuf::from(format!("{}-shm", aside.display())),
+    )?;
+    Ok(aside)
+}
+
+fn describe(path: &Path, error: &rusqlite::Error) -> String {
+    format!("cannot open {}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests;

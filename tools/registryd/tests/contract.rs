@@ -1,0 +1,106 @@
+//! The daemon and the command against their contract: interface, manuals, configuration.
+#![allow(clippy::unwrap_used)]
+
+mod town;
+
+use clap::CommandFactory as _;
+use guifi_core::Root;
+use guifi_manuals::{bus, command_faults, interface, key_faults, member_faults, page};
+use guifi_registryd::{cli, config};
+use town::{Place, block_on};
+
+#[test]
+fn the_daemon_introspects_exactly_its_contract() {
+    let place = Place::new();
+    let seen = block_on(async {
+        let connection = place.connect().await;
+        let proxy = zbus::fdo::IntrospectableProxy::builder(&connection)
+            .destination(guifi_bus::REGISTRY.name)
+            .path(guifi_bus::REGISTRY.path)
+            .build()
+            .await
+            .unwrap();
+        proxy.introspect().await.unwrap()
+    });
+    assert_eq!(
+        bus::contract(&seen),
+        bus::contract(&interface("net.guifi.Registry1"))
+    );
+}
+
+#[test]
+fn the_manuals_name_every_option_key_and_member() {
+    let mut faults = command_faults(&page("guifi-registryd.8"), &cli::Cli::command());
+    faults.extend(command_faults(
+        &page("guifi-registry.1"),
+        &cli::Command::command(),
+    ));
+    faults.extend(key_faults(&page("guifi-registryd.toml.5"), config::KEYS));
+    let bus_page = page("net.guifi.Registry1.5");
+    faults.extend(member_faults(&bus_page, &interface("net.guifi.Registry1")));
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn the_manual_shows_every_member_of_the_described_document() {
+    let place = Place::new();
+    place.found("osona", "one");
+    let page = page("net.guifi.Registry1.5");
+    let document = place.describe();
+    for key in document.as_object().unwrap().keys() {
+        let found = page
+            .split(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+            .any(|w| w == key);
+        assert!(found, "{key} is not in the manual");
+    }
+}
+
+#[test]
+fn the_example_configuration_is_the_defaults() {
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../systemd/etc/guifi/registryd.toml"
+    ))
+    .unwrap();
+    let written: Vec<String> = text
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if !key.starts_with(' ') => key.to_owned(),
+            _ => line.to_owned(),
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("etc/guifi/registryd.toml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, written.join("\n")).unwrap();
+    let loaded: config::Written = guifi_core::load(&Root::new(dir.path()), "registryd").unwrap();
+    assert_eq!(loaded, config::Written::default());
+    for key in config::KEYS {
+        let key = key.rsplit('.').next().unwrap();
+        assert!(
+            written.iter().any(|l| l.starts_with(&format!("{key} = "))),
+            "{key} is not shown"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_before_anything_starts() {
+    for (text, why) in [
+        ("[sync]\ninterval_seconds = 1\n", "sync.interval_seconds"),
+        ("[sponsors]\n", "unknown field"),
+        ("[write]\nburst = 0\n", "write.burst"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("etc/guifi")).unwrap();
+        std::fs::write(dir.path().join("etc/guifi/registryd.toml"), text).unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_guifi-registryd"))
+            .arg("--check")
+            .env("GUIFI_ROOT", dir.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(why), "{said}");
+    }
+}

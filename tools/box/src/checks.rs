@@ -1,0 +1,364 @@
+//! From what the daemons say to what is wrong with the box: one function a part, from
+//! documents to a verdict.
+
+use guifi_core::Root;
+use serde_json::Value;
+
+/// Less room than this, in bytes, and nothing new can be kept for long.
+const LITTLE_ROOM: u64 = 64 << 20;
+/// Less room than this and nothing can be kept.
+const NO_ROOM: u64 = 4 << 20;
+/// A clock that differs more than this from the community's, in milliseconds, is wrong.
+const CLOCK_MS: u64 = 60_000;
+
+/// How well a part is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum State {
+    /// It works.
+    Ok,
+    /// It works in part.
+    Degraded,
+    /// It does not work.
+    Down,
+}
+
+impl State {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// One part of the box.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) state: State,
+    pub(crate) reason: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Part {
+    fn new(name: &'static str, state: State, reason: impl Into<String>) -> Self {
+        Self {
+            name,
+            state,
+            reason: reason.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// What is known of the box.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    /// Why the bus does not answer, if it does not.
+    pub(crate) bus: Option<String>,
+    pub(crate) peer: Result<Value, String>,
+    pub(crate) registry: Result<Value, String>,
+    pub(crate) discovery: Result<Value, String>,
+    pub(crate) dns: Result<Value, String>,
+    /// Free bytes where the state is kept.
+    pub(crate) disk: Option<u64>,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        let unknown = || Err("does not answer".to_owned());
+        Self {
+            bus: None,
+            peer: unknown(),
+            registry: unknown(),
+            discovery: unknown(),
+            dns: unknown(),
+            disk: None,
+        }
+    }
+}
+
+/// Free bytes below `/var/lib/guifi`.
+pub(crate) fn disk(root: &Root) -> Option<u64> {
+    let stat = rustix::fs::statvfs(root.join("/var/lib/guifi")).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Every part, in the order in which they stand on each other.
+pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
+    if let Some(why) = &evidence.bus {
+        return vec![Part::new("bus", State::Down, why).hint("systemctl status dbus")];
+    }
+    let mut parts = vec![room(evidence.disk)];
+    parts.push(part("peerd", &evidence.peer, peer));
+    parts.push(part("registryd", &evidence.registry, registry));
+    if let Ok(document) = &evidence.registry {
+        parts.push(clock(document));
+    }
+    parts.push(part("discoveryd", &evidence.discovery, discovery));
+    parts.push(part("dnsd", &evidence.dns, dns));
+    parts
+}
+
+fn part(
+    name: &'static str,
+    document: &Result<Value, String>,
+    judge: impl FnOnce(&Value) -> Part,
+) -> Part {
+    match document {
+        Ok(document) => judge(document),
+        Err(why) => Part::new(name, State::Down, why).hint(format!(
+            "systemctl status guifi-{name}; journalctl -u guifi-{name}"
+        )),
+    }
+}
+
+fn room(free: Option<u64>) -> Part {
+    let hint = "make room: df -h /var/lib/guifi; apt clean; journalctl --vacuum-size=100M";
+    match free {
+        Some(free) if free < NO_ROOM => {
+            Part::new("disk", State::Down, "the disk is full").hint(hint)
+        }
+        Some(free) if free < LITTLE_ROOM => Part::new(
+            "disk",
+            State::Degraded,
+            format!("the disk is nearly full: {} MiB left", free >> 20),
+        )
+        .hint(hint),
+        Some(free) => Part::new("disk", State::Ok, format!("{} MiB left", free >> 20)),
+        None => Part::new("disk", State::Degraded, "cannot look at /var/lib/guifi"),
+    }
+}
+
+fn flag(document: &Value, member: &str) -> bool {
+    document[member].as_bool().unwrap_or_default()
+}
+
+fn number(document: &Value, member: &str) -> u64 {
+    document[member].as_u64().unwrap_or_default()
+}
+
+fn peer(document: &Value) -> Part {
+    let port = number(document, "port");
+    if !flag(document, "online") {
+        return Part::new(
+            "peerd",
+            State::Ok,
+            "not joined: no port is open, no traffic",
+        );
+    }
+    let relay = document["relay"]["tcp"].as_u64();
+    let ports = match relay {
+        Some(relay) => format!("UDP and TCP {port}, TCP {relay} (relay)"),
+        None => format!("UDP and TCP {port}"),
+    };
+    let connected = document["peers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|p| p["path"].as_str().is_some_and(|p| p != "none"))
+        .count();
+    let reason = format!("{connected} peers connected; ports {ports}");
+    match document["reached_from_outside"].as_bool() {
+        Some(false) => Part::new(
+            "peerd",
+            State::Degraded,
+            format!("other boxes do not reach this one; {reason}"),
+        )
+        .hint(format!(
+            "let {ports} in through router and firewall; or trust in a relay"
+        )),
+        Some(true) => Part::new(
+            "peerd",
+            State::Ok,
+            format!("{reason}; reached from outside"),
+        ),
+        None => Part::new(
+            "peerd",
+            State::Ok,
+            format!("{reason}; not known yet whether others reach it"),
+        ),
+    }
+}
+
+fn registry(document: &Value) -> Part {
+    let name = "registryd";
+    if !flag(document, "peerd") {
+        return Part::new(
+            name,
+            State::Down,
+            "guifi-peerd, which holds the key, does not answer",
+        )
+        .hint("systemctl status guifi-peerd");
+    }
+    if !flag(document, "joined") {
+        return Part::new(name, State::Degraded, "this box has not joined a community")
+            .hint("guifi-join");
+    }
+    let community = document["community"]["name"].as_str().unwrap_or_default();
+    if flag(document, "banned") {
+        return Part::new(
+            name,
+            State::Down,
+            format!("this box is banned from {community}"),
+        )
+        .hint("talk to an administrator of the community");
+    }
+    if !flag(document, "saved") {
+        return Part::new(name, State::Down, "records cannot be written to the disk")
+            .hint("is it full? df /var/lib/guifi");
+    }
+    let boxes = number(document, "boxes");
+    let members = number(document, "members");
+    let connected = document["connected_peers"].as_array().map_or(0, Vec::len);
+    if members > 1 && connected == 0 {
+        return Part::new(
+            name,
+            State::Degraded,
+            format!(
+                "no peers: none of the {} other members of {community} is connected",
+                members - 1
+            ),
+        )
+        .hint("is the network up? can this box reach the others' port? guifi-peer list");
+    }
+    if !flag(document, "synced") {
+        return Part::new(
+            name,
+            State::Degraded,
+            format!("the records of {community} are not complete yet"),
+        );
+    }
+    if let Some(aside) = document["damaged_database"].as_str() {
+        return Part::new(
+            name,
+            State::Degraded,
+            format!("the database was damaged and has been rebuilt; the damaged one is {aside}"),
+        )
+        .hint("check the disk, then remove that file and restart guifi-registryd");
+    }
+    let wished = document["wished_name"].as_str().unwrap_or_default();
+    let called = document["name"].as_str().unwrap_or_default();
+    if !wished.eq_ignore_ascii_case(called) {
+        return Part::new(
+            name,
+            State::Degraded,
+            format!("the name {wished} is another's: this box is {called}"),
+        )
+        .hint("guifi-join --name NAME chooses another");
+    }
+    let zone = document["zone"].as_str().unwrap_or_default();
+    let dot = if zone.is_empty() { "" } else { "." };
+    Part::new(
+        name,
+        State::Ok,
+        format!(
+            "{called}{dot}{zone} in {community}: {} of {boxes} boxes live, {} records",
+            number(document, "boxes_live"),
+            number(document, "records")
+        ),
+    )
+}
+
+fn clock(document: &Value) -> Part {
+    let offset = document["community_time_offset_ms"]
+        .as_i64()
+        .unwrap_or_default();
+    let hint = "timedatectl set-ntp true, or set it by hand: timedatectl set-time";
+    if flag(document, "clock_before_build") {
+        return Part::new(
+            "clock",
+            State::Degraded,
+            "the clock is wrong: it is older than this software",
+        )
+        .hint(hint);
+    }
+    if offset.unsigned_abs() > CLOCK_MS {
+        let side = if offset > 0 { "behind" } else { "ahead of" };
+        let seconds = offset.unsigned_abs() / 1000;
+        return Part::new(
+            "clock",
+            State::Degraded,
+            format!("the clock is wrong: {seconds} s {side} the community's"),
+        )
+        .hint(hint);
+    }
+    Part::new("clock", State::Ok, "agrees with the community's")
+}
+
+fn discovery(document: &Value) -> Part {
+    let name = "discoveryd";
+    let avahi = &document["avahi"];
+    if !flag(avahi, "running") {
+        let reason = avahi["reason"].as_str().unwrap_or("it is gone");
+        return Part::new(
+            name,
+            State::Degraded,
+            format!("Avahi does not answer ({reason}): services on this link are not seen"),
+        )
+        .hint("systemctl status avahi-daemon");
+    }
+    let sick = number(document, "unhealthy");
+    let published = number(document, "published");
+    if sick > 0 {
+        return Part::new(
+            name,
+            State::Degraded,
+            format!("{sick} of {published} published services do not answer their check"),
+        )
+        .hint("guifi-browse --scope local");
+    }
+    Part::new(
+        name,
+        State::Ok,
+        format!("{published} services published by this box"),
+    )
+}
+
+fn dns(document: &Value) -> Part {
+    let name = "dnsd";
+    let listed: Vec<&Value> = document["listen"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    let is = |entry: &&&Value, state: &str| entry["state"].as_str() == Some(state);
+    let listening = listed.iter().filter(|e| is(e, "listening")).count();
+    let taken: Vec<String> = listed
+        .iter()
+        .filter(|e| !is(e, "listening"))
+        .map(|e| {
+            let address = e["address"].as_str().unwrap_or_default();
+            format!(
+                "{address} ({})",
+                e["reason"].as_str().unwrap_or("not to be had")
+            )
+        })
+        .collect();
+    if !taken.is_empty() {
+        let state = if listening == 0 {
+            State::Down
+        } else {
+            State::Degraded
+        };
+        return Part::new(
+            name,
+            state,
+            format!("port 53 is taken on {}", taken.join(", ")),
+        )
+        .hint("stop the other server, or name the addresses in /etc/guifi/dnsd.toml (listen)");
+    }
+    if listening == 0 {
+        return Part::new(name, State::Down, "it listens nowhere").hint("journalctl -u guifi-dnsd");
+    }
+    Part::new(name, State::Ok, format!("answers on {listening} addresses"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The command lines of guifi-join, guifi-leave and guifi-status.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Make this machine a box of a community.
+#[derive(Debug, Parser)]
+#[command(name = "guifi-join", version)]
+pub struct Join {
+    /// Name or identity of the community
+    pub community: Option<String>,
+    /// Found the community, with this box as its administrator
+    #[arg(long, conflicts_with = "seed")]
+    pub create: bool,
+    /// DNS domain of the new community (NAME.internal if not given)
+    #[arg(long, requires = "create")]
+    pub domain: Option<String>,
+    /// The zone that this box lives in
+    #[arg(long)]
+    pub zone: Option<String>,
+    /// What this box is called (the host name if not given)
+    #[arg(long)]
+    pub name: Option<String>,
+    /// A box to ask; may be given several times
+    #[arg(long, value_name = "[KEY@]HOST[:PORT]")]
+    pub seed: Vec<String>,
+    /// File with the terms of the new community
+    #[arg(long, value_name = "FILE", requires = "create")]
+    pub terms: Option<PathBuf>,
+    /// Wait until the records of the community are here
+    #[arg(long)]
+    pub wait: bool,
+    /// Agree to the community's terms, and trust a seed whose key is not given
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Leave the community; the key of this box is kept.
+#[derive(Debug, Parser)]
+#[command(name = "guifi-leave", version)]
+pub struct Leave {
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show the health of this box, part by part.
+#[derive(Debug, Parser)]
+#[command(name = "guifi-status", version)]
+pub struct Status {
+    /// Wait until every part is well, up to --timeout
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "wait")]
+    pub timeout: u64,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,38 @@
+//! Making this machine a box of a community, and showing its health: clients of the daemons'
+//! buses, no more.
+
+mod checks;
+pub mod cli;
+mod join;
+mod leave;
+mod nearby;
+mod status;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// `guifi-join`.
+#[must_use]
+pub fn join_main() -> ExitCode {
+    guifi_core::run("guifi-join", || {
+        guifi_bus::block_on(join::run(&cli::Join::parse()))
+    })
+}
+
+/// `guifi-leave`.
+#[must_use]
+pub fn leave_main() -> ExitCode {
+    guifi_core::run("guifi-leave", || {
+        guifi_bus::block_on(leave::run(&cli::Leave::parse()))
+    })
+}
+
+/// `guifi-status`.
+#[must_use]
+pub fn status_main() -> ExitCode {
+    guifi_core::run("guifi-status", || {
+        guifi_bus::block_on(status::run(&cli::Status::parse()))
+    })
+}

@@ -1,0 +1,105 @@
+//! `guifi-status`: asks every daemon for its state and says what is wrong and what to do.
+
+use std::time::{Duration, Instant};
+
+use guifi_core::{Error, Kind, Root};
+use serde_json::{Value, json};
+
+use crate::checks::{self, Evidence, Part, State};
+use crate::cli::Status;
+use crate::terminal::{print, say};
+
+/// Between two looks while waiting.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long one daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(cli: &Status) -> Result<(), Error> {
+    let end = Instant::now() + Duration::from_secs(cli.timeout.min(24 * 3600));
+    let mut told = false;
+    let parts = loop {
+        let parts = checks::all(&gather().await);
+        if !cli.wait || worst(&parts) == State::Ok || Instant::now() >= end {
+            break parts;
+        }
+        if !told {
+            say("waiting …");
+            told = true;
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    let worst = worst(&parts);
+    print(&if cli.json {
+        document(&parts, worst)
+    } else {
+        table(&parts)
+    })?;
+    match worst {
+        State::Ok => Ok(()),
+        State::Degraded => Err(Error::silent(Kind::Failed)),
+        State::Down => Err(Error::silent(Kind::Unavailable)),
+    }
+}
+
+fn worst(parts: &[Part]) -> State {
+    parts.iter().map(|p| p.state).max().unwrap_or(State::Ok)
+}
+
+fn document(parts: &[Part], worst: State) -> String {
+    let list: Vec<Value> = parts
+        .iter()
+        .map(|p| json!({"part": p.name, "state": p.state.word(), "reason": p.reason, "hint": p.hint}))
+        .collect();
+    format!("{}\n", json!({"state": worst.word(), "parts": list}))
+}
+
+fn table(parts: &[Part]) -> String {
+    let mut out = String::new();
+    for part in parts {
+        out.push_str(&format!(
+            "{:<10} {:<9} {}\n",
+            part.name,
+            part.state.word(),
+            part.reason
+        ));
+        if let Some(hint) = &part.hint {
+            out.push_str(&format!("{:<10} {:<9} → {hint}\n", "", ""));
+        }
+    }
+    out
+}
+
+/// What every daemon says of itself, or why it says nothing.
+async fn gather() -> Evidence {
+    let mut evidence = Evidence {
+        disk: checks::disk(&Root::from_env()),
+        ..Evidence::default()
+    };
+    let connection = match guifi_bus::connect().await {
+        Ok(connection) => connection,
+        Err(e) => {
+            evidence.bus = Some(e.to_string());
+            return evidence;
+        }
+    };
+    let ask = async |service: guifi_bus::Service| -> Result<Value, String> {
+        let call = connection.call_method(
+            Some(service.name),
+            service.path,
+            Some(service.name),
+            "Describe",
+            &(),
+        );
+        let reply = tokio::time::timeout(PATIENCE, call)
+            .await
+            .map_err(|_| "does not answer".to_owned())?
+            .map_err(|e| guifi_bus::error("does not answer", e).to_string())?;
+        let text: String = reply.body().deserialize().map_err(|e| e.to_string())?;
+        serde_json::from_str(&text).map_err(|e| e.to_string())
+    };
+    evidence.peer = ask(guifi_bus::PEER).await;
+    evidence.registry = ask(guifi_bus::REGISTRY).await;
+    evidence.discovery = ask(guifi_bus::DISCOVERY).await;
+    evidence.dns = ask(guifi_bus::DNS).await;
+    evidence
+}

@@ -4,17 +4,31 @@
 /// Octets of a DNS label (RFC 1035 section 2.3.4).
 const LABEL_BYTES: usize = 63;
 
+/// What a long host name leaves to NAME at the least, and what is kept of it then.
+const LEAST_NAME_BYTES: usize = 20;
+const CUT_HOST_BYTES: usize = 20;
+
 /// The label under which an instance is shown: its name, or `NAME (HOST)` where several
-/// owners publish that name. NAME is cut at a character so that the label fits 63 octets.
+/// owners publish that name. NAME is cut at a character so that the label fits 63 octets; a
+/// HOST that would leave less than 20 octets to NAME (one of more than 40) is cut to 20 first.
 #[must_use]
 pub fn label(name: &str, host: &str, shared: bool) -> String {
-    let suffix = if shared {
-        format!(" ({host})")
+    if !shared {
+        return cut(name, LABEL_BYTES).to_owned();
+    }
+    let brackets = " ()".len();
+    let host = if host.len() + brackets + LEAST_NAME_BYTES > LABEL_BYTES {
+        cut(host, CUT_HOST_BYTES)
     } else {
-        String::new()
+        host
     };
-    let room = LABEL_BYTES.saturating_sub(suffix.len());
-    format!("{}{suffix}", &name[..name.floor_char_boundary(room)])
+    let room = LABEL_BYTES - brackets - host.len();
+    format!("{} ({host})", cut(name, room))
+}
+
+/// The beginning of a text: as many whole characters as fit.
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 #[cfg(test)]
@@ -31,5 +45,32 @@ mod tests {
             shown.len() <= 63 && shown.ends_with("ñ (vic-01)"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_long_host_leaves_room_for_the_name() {
+        let whole = "h".repeat(40);
+        let shown = label("Photos of the summer", &whole, true);
+        assert_eq!(shown, format!("Photos of the summer ({whole})"));
+        let long = "ñ".repeat(31); // 62 octets
+        assert_eq!(
+            label("Photos", &long, true),
+            format!("Photos ({})", "ñ".repeat(10))
+        );
+        let odd = format!("x{}", "ñ".repeat(31)); // no boundary at 20
+        assert_eq!(
+            label("Photos", &odd, true),
+            format!("Photos (x{})", "ñ".repeat(9))
+        );
+    }
+
+    #[test]
+    fn no_label_is_too_long_nor_without_a_name() {
+        for host in 0..=63 {
+            for name in 1..=63 {
+                let shown = label(&"n".repeat(name), &"h".repeat(host), true);
+                assert!(shown.len() <= 63 && shown.starts_with('n'), "{shown}");
+            }
+        }
     }
 }

@@ -21,6 +21,14 @@ pub trait AvahiEntryGroup {
         port: u16,
         txt: &[&[u8]],
     ) -> zbus::Result<()>;
+    fn add_address(
+        &self,
+        interface: i32,
+        protocol: i32,
+        flags: u32,
+        name: &str,
+        address: &str,
+    ) -> zbus::Result<()>;
     fn commit(&self) -> zbus::Result<()>;
     fn reset(&self) -> zbus::Result<()>;
     fn free(&self) -> zbus::Result<()>;

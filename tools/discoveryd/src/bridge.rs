@@ -1,0 +1,207 @@
+//! One box per link, the *bridge*, browses everything there; the others ask it, so that a link
+//! with many boxes stays quiet. It is the live member with the lowest key that the others reach
+//! directly on that link.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use guifi_bus::PeerProxy;
+use guifi_streams::{Client, ClientError, Key, Stream};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use zbus::Connection;
+
+/// The stream protocol by which the others ask.
+const PROTOCOL: &str = "browse";
+/// How long the bridge may take.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long opening a stream to it may take.
+const DIAL: Duration = Duration::from_secs(3);
+/// The largest answer.
+const MAX_ANSWER: u64 = 8 << 20;
+/// The longest question.
+const MAX_QUESTION: u64 = 1024;
+/// Members with lower keys that are tried before this box takes the task.
+const MAX_TRIED: usize = 3;
+
+/// Who browses this link.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Bridge {
+    /// Another box; `None`: this one.
+    pub(crate) other: Option<Key>,
+    /// Members on this link, this box included.
+    pub(crate) members: usize,
+    /// Key of this box, once it has joined.
+    pub(crate) own: Option<Key>,
+}
+
+/// A question of another box: the type, and where the answer goes.
+pub(crate) type Question = (String, oneshot::Sender<Vec<Value>>);
+
+/// An own network: address and prefix length.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Network(IpAddr, u32);
+
+impl Network {
+    fn contains(&self, address: &IpAddr) -> bool {
+        let same = |a: u128, b: u128, bits: u32| {
+            self.1 > 0 && self.1 <= bits && (a ^ b) >> (bits - self.1) == 0
+        };
+        match (self.0, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same(u32::from(a).into(), u32::from(*b).into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.into(), (*b).into(), 128),
+            _ => false,
+        }
+    }
+}
+
+/// The networks that this box is in directly.
+fn networks() -> Vec<Network> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    interfaces
+        .filter_map(|interface| {
+            let (address, mask) = (interface.address?, interface.netmask?);
+            if let (Some(a), Some(m)) = (address.as_sockaddr_in(), mask.as_sockaddr_in()) {
+                return Some(Network(a.ip().into(), u32::from(m.ip()).count_ones()));
+            }
+            let (a, m) = (address.as_sockaddr_in6()?, mask.as_sockaddr_in6()?);
+            Some(Network(a.ip().into(), u128::from(m.ip()).count_ones()))
+        })
+        .filter(|network| !network.0.is_loopback())
+        .collect()
+}
+
+/// Finds out who is the bridge. `boxes` are the live members' keys and addresses.
+pub(crate) async fn elect(
+    connection: &Connection,
+    own: Key,
+    boxes: Vec<(Key, Vec<IpAddr>)>,
+) -> Bridge {
+    let networks = networks();
+    let on_link = |addresses: &[IpAddr]| {
+        addresses.iter().any(|a| networks.iter().any(|n| n.contains(a)))
+    };
+    let mut near: Vec<Key> =
+        boxes.into_iter().filter(|(k, a)| *k != own && on_link(a)).map(|(k, _)| k).collect();
+    near.sort();
+    let members = near.len() + 1;
+    let Ok(peer) = PeerProxy::new(connection).await else {
+        return Bridge { other: None, members, own: Some(own) };
+    };
+    for key in near.into_iter().filter(|k| *k < own).take(MAX_TRIED) {
+        // Proved, not believed: a direct connection on this very link.
+        if peer.ping(&key.to_string()).await.is_err() {
+            continue;
+        }
+        let Ok(document) = peer.describe().await else { continue };
+        let document: Value = serde_json::from_str(&document).unwrap_or_default();
+        let direct = document["peers"].as_array().into_iter().flatten().any(|p| {
+            let address = p["address"].as_str().and_then(|a| a.parse::<std::net::SocketAddr>().ok());
+            p["key"].as_str() == Some(&key.to_string())
+                && p["path"].as_str() == Some("direct")
+                && address.is_some_and(|a| on_link(&[a.ip()]))
+        });
+        if direct {
+            return Bridge { other: Some(key), members, own: Some(own) };
+        }
+    }
+    Bridge { other: None, members, own: Some(own) }
+}
+
+/// Asks the bridge what is on the link; blocks.
+///
+/// # Errors
+/// A sentence if it does not answer as it should.
+pub(crate) fn ask(socket: &PathBuf, bridge: Key, kind: &str) -> Result<Vec<Value>, String> {
+    let client = Client::connect(socket).map_err(|e| e.to_string())?;
+    let stream = client.open(bridge, PROTOCOL, &[], DIAL).map_err(|e| e.to_string())?;
+    let io = |e: std::io::Error| e.to_string();
+    stream.socket.set_read_timeout(Some(PATIENCE)).map_err(io)?;
+    stream.socket.set_write_timeout(Some(PATIENCE)).map_err(io)?;
+    writeln!(&stream.socket, "{}", json!({"type": kind})).map_err(io)?;
+    let mut found = Vec::new();
+    for line in BufReader::new((&stream.socket).take(MAX_ANSWER)).lines() {
+        let line: Value = serde_json::from_str(&line.map_err(io)?).map_err(|e| e.to_string())?;
+        // Only this says that nothing is missing.
+        if line.get("end").is_some() {
+            return Ok(found);
+        }
+        found.push(line);
+    }
+    Err("the answer was cut".to_owned())
+}
+
+/// Serves the questions of others for ever.
+pub(crate) fn serve(socket: PathBuf, questions: mpsc::Sender<Question>) {
+    let started = thread::Builder::new().name("bridge".into()).stack_size(128 << 10).spawn(move || {
+        let mut wait = Duration::from_millis(500);
+        loop {
+            if let Ok(client) = Client::connect(&socket)
+                && let Ok(listener) = client.listen(PROTOCOL, 16)
+            {
+                wait = Duration::from_millis(500);
+                loop {
+                    match listener.accept() {
+                        // One at a time: the link is looked at once for all.
+                        Ok(stream) => answer(&stream, &questions),
+                        Err(ClientError::Closed) => break,
+                        Err(e) => log::debug!("a stream was not delivered: {e}"),
+                    }
+                }
+            }
+            if questions.is_closed() {
+                return;
+            }
+            thread::sleep(wait);
+            wait = (wait * 2).min(Duration::from_secs(30));
+        }
+    });
+    if let Err(e) = started {
+        log::error!("cannot start the bridge's thread: {e}; others browse for themselves");
+    }
+}
+
+fn answer(stream: &Stream, questions: &mpsc::Sender<Question>) {
+    let answered = || -> Result<(), String> {
+        let io = |e: std::io::Error| e.to_string();
+        stream.socket.set_read_timeout(Some(DIAL)).map_err(io)?;
+        stream.socket.set_write_timeout(Some(DIAL)).map_err(io)?;
+        let mut line = String::new();
+        BufReader::new((&stream.socket).take(MAX_QUESTION)).read_line(&mut line).map_err(io)?;
+        let question: Value = serde_json::from_str(&line).map_err(|e| e.to_string())?;
+        let kind = question["type"].as_str().unwrap_or_default().to_owned();
+        let (answer, wait) = oneshot::channel();
+        questions.blocking_send((kind, answer)).map_err(|e| e.to_string())?;
+        let found = wait.blocking_recv().map_err(|e| e.to_string())?;
+        let mut out = std::io::BufWriter::new(&stream.socket);
+        for service in found {
+            writeln!(out, "{service}").map_err(io)?;
+        }
+        writeln!(out, "{}", json!({"end": true})).map_err(io)?;
+        out.flush().map_err(io)
+    };
+    if let Err(e) = answered() {
+        log::debug!("a question of {} is not answered: {e}", stream.peer);
+        stream.reset(256);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_addresses() {
+        let network = Network("10.1.0.2".parse().unwrap(), 24);
+        assert!(network.contains(&"10.1.0.9".parse().unwrap()));
+        assert!(!network.contains(&"10.1.1.9".parse().unwrap()));
+        assert!(!network.contains(&"fd00::1".parse().unwrap()));
+        let network = Network("fd00::1".parse().unwrap(), 64);
+        assert!(network.contains(&"fd00::ffff".parse().unwrap()));
+        assert!(!Network("0.0.0.0".parse().unwrap(), 0).contains(&"10.0.0.1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,73 @@
+//! One list out of what is on the link and what is in the community.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::link::Local;
+
+/// A service on the link as `Browse` answers it.
+pub(crate) fn local(service: &Local) -> Value {
+    let place = service.place.as_ref();
+    json!({
+        "name": service.name,
+        "type": service.kind,
+        "scope": "local",
+        "box": null,
+        "zone": null,
+        "owner": null,
+        "host": place.map(|p| &p.host),
+        "addresses": place.and_then(|p| p.address).into_iter().collect::<Vec<_>>(),
+        "port": place.map(|p| p.port),
+        "txt": place.map(|p| p.txt.clone()).unwrap_or_default(),
+        "state": "live",
+        "seen_at": null,
+        "own": service.own,
+    })
+}
+
+/// What tells the same service in both lists: its type, port, and an address of its host.
+fn identities(service: &Value) -> impl Iterator<Item = (String, u64, String)> {
+    let kind = service["type"].as_str().unwrap_or_default().to_ascii_lowercase();
+    let port = service["port"].as_u64().unwrap_or_default();
+    let addresses = service["addresses"].as_array().cloned().unwrap_or_default();
+    addresses.into_iter().filter_map(move |a| Some((kind.clone(), port, a.as_str()?.to_owned())))
+}
+
+/// Both lists in one, each service once: as the community knows it, if it does.
+pub(crate) fn merge(community: Vec<Value>, local: Vec<Value>) -> Vec<Value> {
+    let known: BTreeSet<(String, u64, String)> = community.iter().flat_map(identities).collect();
+    let own: BTreeSet<(String, String)> = community
+        .iter()
+        .filter(|s| s["own"].as_bool().unwrap_or_default())
+        .map(|s| (s["type"].to_string().to_lowercase(), s["name"].to_string().to_lowercase()))
+        .collect();
+    let further = local.into_iter().filter(|s| {
+        let name = (s["type"].to_string().to_lowercase(), s["name"].to_string().to_lowercase());
+        let ours = s["own"].as_bool().unwrap_or_default() && own.contains(&name);
+        !ours && !identities(s).any(|i| known.contains(&i))
+    });
+    let further: Vec<Value> = further.collect();
+    community.into_iter().chain(further).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_both_know_is_listed_once() {
+        let service = |name: &str, address: &str, own: bool| {
+            json!({"name": name, "type": "_http._tcp", "port": 80, "addresses": [address], "own": own})
+        };
+        let community = vec![service("Photos", "10.0.0.1", false), service("Mine", "10.0.0.9", true)];
+        let local = vec![
+            service("Photos", "10.0.0.1", false),
+            service("Printer", "10.0.0.2", false),
+            service("mine", "fd00::9", true),
+        ];
+        let merged = merge(community, local);
+        let names: Vec<&str> = merged.iter().filter_map(|s| s["name"].as_str()).collect();
+        assert_eq!(names, ["Photos", "Mine", "Printer"]);
+    }
+}

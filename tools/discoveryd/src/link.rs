@@ -1,0 +1,327 @@
+//! What is announced on this link, by way of Avahi.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use guifi_bus::avahi::AvahiServerProxy;
+use tokio::sync::Notify;
+use zbus::{Connection, Message, OwnedObjectPath};
+
+use crate::avahi::{ANY, OWN, tell};
+
+/// How long a look at the link takes at most.
+const PATIENCE: Duration = Duration::from_millis(2500);
+/// Without news for this long, all that answers has answered.
+const SILENCE: Duration = Duration::from_millis(350);
+/// How long browsing goes on after somebody has looked.
+const LINGER: Duration = Duration::from_secs(60);
+/// Instances that are kept: the limit of avahi's own cache.
+const MAX_FOUND: usize = 4096;
+/// Instances that are resolved in one look.
+const MAX_RESOLVED: usize = 512;
+
+/// A service on the link.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Local {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    /// Announced by this box.
+    pub(crate) own: bool,
+    /// Where it is, once resolved.
+    pub(crate) place: Option<Place>,
+}
+
+/// Where a service on the link is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) host: String,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) port: u16,
+    pub(crate) txt: Vec<String>,
+}
+
+type Instance = (String, String);
+
+#[derive(Debug)]
+struct Found {
+    domain: String,
+    /// Interface and protocol to flags.
+    seen: BTreeMap<(i32, i32), u32>,
+    place: Option<Place>,
+}
+
+#[derive(Default)]
+struct State {
+    browsing: bool,
+    until: Option<Instant>,
+    browsers: HashMap<String, OwnedObjectPath>,
+    types: BTreeSet<String>,
+    resolvers: HashMap<String, Instance>,
+    found: BTreeMap<Instance, Found>,
+    news: Option<Instant>,
+}
+
+/// The link.
+pub(crate) struct Link {
+    connection: Connection,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Link {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Avahi is gone: nothing is known any more.
+    pub(crate) fn clear(&self) {
+        *self.state() = State::default();
+    }
+
+    /// Services known now.
+    pub(crate) fn count(&self) -> usize {
+        self.state().found.len()
+    }
+
+    /// Browses everything from now on; `None` for as long as there is a bridge to do.
+    pub(crate) async fn browse(&self, until: Option<Instant>) -> zbus::Result<()> {
+        {
+            let mut state = self.state();
+            state.until = until;
+            if state.browsing {
+                return Ok(());
+            }
+            state.browsing = true;
+            state.news = Some(Instant::now());
+        }
+        let started = self.start().await;
+        if started.is_err() {
+            self.state().browsing = false;
+        }
+        started
+    }
+
+    async fn start(&self) -> zbus::Result<()> {
+        let server = AvahiServerProxy::new(&self.connection).await?;
+        let path = server.service_type_browser_prepare(ANY, ANY, "local", 0).await?;
+        self.state().browsers.insert(path.as_str().to_owned(), path.clone());
+        tell(&self.connection, &path, "ServiceTypeBrowser", "Start").await
+    }
+
+    /// Stops browsing when nobody has looked for a while.
+    pub(crate) async fn rest(&self) {
+        let browsers = {
+            let mut state = self.state();
+            if !state.browsing || state.until.is_none_or(|until| until > Instant::now()) {
+                return;
+            }
+            std::mem::take(&mut *state).browsers
+        };
+        for path in browsers.into_values() {
+            // One interface answers, the other does not have the object.
+            for interface in ["ServiceBrowser", "ServiceTypeBrowser"] {
+                if tell(&self.connection, &path, interface, "Free").await.is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Looks at the link: waits until nothing new is heard, then finds out where each service
+    /// is.
+    pub(crate) async fn look(&self, kind: &str, bridge: bool) -> zbus::Result<Vec<Local>> {
+        let end = Instant::now() + PATIENCE;
+        self.browse((!bridge).then(|| Instant::now() + LINGER)).await?;
+        self.settle(end).await;
+        let unresolved: Vec<(Instance, String, (i32, i32))> = {
+            let state = self.state();
+            let wanted = state.found.iter().filter(|(key, found)| {
+                found.place.is_none() && (kind.is_empty() || key.1.eq_ignore_ascii_case(kind))
+            });
+            wanted
+                .filter_map(|(key, found)| {
+                    // IPv4 first: it is what everything understands.
+                    let place = found.seen.keys().min_by_key(|(_, protocol)| *protocol)?;
+                    Some((key.clone(), found.domain.clone(), *place))
+                })
+                .take(MAX_RESOLVED)
+                .collect()
+        };
+        if !unresolved.is_empty() {
+            for (instance, domain, place) in unresolved {
+                self.resolve(instance, &domain, place).await?;
+            }
+            self.state().news = Some(Instant::now());
+            self.settle(end + PATIENCE).await;
+        }
+        Ok(self.all(kind))
+    }
+
+    /// Waits until there has been no news for a while.
+    async fn settle(&self, end: Instant) {
+        loop {
+            let news = self.state().news.unwrap_or(end);
+            let due = (news + SILENCE).min(end);
+            let now = Instant::now();
+            if due <= now {
+                return;
+            }
+            // Either way the time is looked at again.
+            let _ = tokio::time::timeout(due - now, self.changed.notified()).await;
+        }
+    }
+
+    async fn resolve(
+        &self,
+        instance: Instance,
+        domain: &str,
+        (interface, protocol): (i32, i32),
+    ) -> zbus::Result<()> {
+        let server = AvahiServerProxy::new(&self.connection).await?;
+        let (name, kind) = instance.clone();
+        let path = server
+            .service_resolver_prepare(interface, protocol, &name, &kind, domain, protocol, 0)
+            .await?;
+        self.state().resolvers.insert(path.as_str().to_owned(), instance);
+        tell(&self.connection, &path, "ServiceResolver", "Start").await
+    }
+
+    /// Every service known, of one type or of all.
+    fn all(&self, kind: &str) -> Vec<Local> {
+        let state = self.state();
+        let wanted = state
+            .found
+            .iter()
+            .filter(|((_, t), _)| kind.is_empty() || t.eq_ignore_ascii_case(kind));
+        wanted
+            .map(|((name, kind), found)| Local {
+                name: name.clone(),
+                kind: kind.clone(),
+                own: found.seen.values().any(|flags| flags & OWN != 0),
+                place: found.place.clone(),
+            })
+            .collect()
+    }
+
+    /// Takes a signal of Avahi; says whether what is known has changed.
+    pub(crate) async fn hear(&self, message: &Message) -> bool {
+        let header = message.header();
+        let (Some(path), Some(interface), Some(member)) =
+            (header.path(), header.interface(), header.member())
+        else {
+            return false;
+        };
+        let body = message.body();
+        let changed = match (interface.as_str(), member.as_str()) {
+            ("org.freedesktop.Avahi.ServiceTypeBrowser", "ItemNew") => {
+                match body.deserialize::<(i32, i32, String, String, u32)>() {
+                    Ok((_, _, kind, domain, _)) => self.found_type(kind, &domain).await,
+                    Err(_) => false,
+                }
+            }
+            ("org.freedesktop.Avahi.ServiceBrowser", "ItemNew") => {
+                body.deserialize().is_ok_and(|item| self.found_service(item))
+            }
+            ("org.freedesktop.Avahi.ServiceBrowser", "ItemRemove") => {
+                body.deserialize().is_ok_and(|item| self.lost_service(item))
+            }
+            ("org.freedesktop.Avahi.ServiceResolver", "Found") => {
+                let placed = body.deserialize().is_ok_and(|f| self.placed(path.as_str(), f));
+                self.free_resolver(path.as_str()).await;
+                placed
+            }
+            ("org.freedesktop.Avahi.ServiceResolver", "Failure") => {
+                self.free_resolver(path.as_str()).await;
+                false
+            }
+            _ => return false,
+        };
+        self.changed.notify_one();
+        changed
+    }
+
+    async fn found_type(&self, kind: String, domain: &str) -> bool {
+        {
+            let mut state = self.state();
+            state.news = Some(Instant::now());
+            if !state.browsing || state.types.len() >= MAX_FOUND || !state.types.insert(kind.clone())
+            {
+                return false;
+            }
+        }
+        let browsed = async {
+            let server = AvahiServerProxy::new(&self.connection).await?;
+            let path = server.service_browser_prepare(ANY, ANY, &kind, domain, 0).await?;
+            self.state().browsers.insert(path.as_str().to_owned(), path.clone());
+            tell(&self.connection, &path, "ServiceBrowser", "Start").await
+        };
+        if let Err(e) = browsed.await {
+            log::warn!("cannot browse {kind} on the link: {e}; going on without it");
+        }
+        false
+    }
+
+    fn found_service(&self, item: (i32, i32, String, String, String, u32)) -> bool {
+        let (interface, protocol, name, kind, domain, flags) = item;
+        let mut state = self.state();
+        state.news = Some(Instant::now());
+        if state.found.len() >= MAX_FOUND {
+            return false;
+        }
+        let found = state.found.entry((name, kind)).or_insert_with(|| Found {
+            domain,
+            seen: BTreeMap::new(),
+            place: None,
+        });
+        let new = found.seen.is_empty();
+        found.seen.insert((interface, protocol), flags);
+        // It may have moved.
+        found.place = None;
+        new
+    }
+
+    fn lost_service(&self, item: (i32, i32, String, String, String, u32)) -> bool {
+        let (interface, protocol, name, kind, ..) = item;
+        let mut state = self.state();
+        let key = (name, kind);
+        let Some(found) = state.found.get_mut(&key) else { return false };
+        found.seen.remove(&(interface, protocol));
+        if found.seen.is_empty() {
+            state.found.remove(&key);
+            return true;
+        }
+        false
+    }
+
+    #[allow(clippy::type_complexity)] // Avahi's signature
+    fn placed(
+        &self,
+        path: &str,
+        found: (i32, i32, String, String, String, String, i32, String, u16, Vec<Vec<u8>>, u32),
+    ) -> bool {
+        let (_, _, _, _, _, host, _, address, port, txt, _) = found;
+        let mut state = self.state();
+        state.news = Some(Instant::now());
+        let Some(instance) = state.resolvers.get(path).cloned() else { return false };
+        let Some(found) = state.found.get_mut(&instance) else { return false };
+        let txt = txt.iter().map(|t| String::from_utf8_lossy(t).into_owned()).collect();
+        found.place = Some(Place { host, address: address.parse().ok(), port, txt });
+        true
+    }
+
+    async fn free_resolver(&self, path: &str) {
+        if self.state().resolvers.remove(path).is_none() {
+            return;
+        }
+        if let Ok(path) = OwnedObjectPath::try_from(path.to_owned()) {
+            // A resolver that is gone needs no freeing.
+            let _ = tell(&self.connection, &path, "ServiceResolver", "Free").await;
+        }
+    }
+}

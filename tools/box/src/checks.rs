@@ -84,10 +84,14 @@ impl Default for Evidence {
     }
 }
 
-/// Free bytes below `/var/lib/guifi`.
+/// Free bytes where the daemons keep their state: the least of all, as each may be a file
+/// system of its own.
 pub(crate) fn disk(root: &Root) -> Option<u64> {
-    let stat = rustix::fs::statvfs(root.join("/var/lib/guifi")).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    ["", "/peerd", "/registryd", "/discoveryd", "/dnsd"]
+        .iter()
+        .filter_map(|part| rustix::fs::statvfs(root.join(format!("/var/lib/guifi{part}"))).ok())
+        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+        .min()
 }
 
 /// Every part, in the order in which they stand on each other.

@@ -19,13 +19,15 @@ use crate::bridge::{self, Bridge, Question};
 use crate::community::{self, Community};
 use crate::config::Settings;
 use crate::link::Link;
-use crate::publisher::{Publisher, Shared};
+use crate::publisher::{Active, Publisher};
 use crate::service::Service;
 use crate::store::Store;
 use crate::{avahi, browse, declared, health};
 
 /// Between two elections of the bridge.
 const ELECTION: Duration = Duration::from_secs(120);
+/// Between the first two checks of a service that does not answer.
+const SOON: Duration = Duration::from_secs(1);
 /// Checks under way at a time.
 const CHECKS: usize = 16;
 /// Between two attempts to reach the registry.
@@ -35,16 +37,19 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(crate) struct App {
     pub(crate) root: Root,
     pub(crate) connection: Connection,
-    pub(crate) publisher: Shared,
+    publisher: tokio::sync::Mutex<Publisher>,
     settings: Mutex<Settings>,
     link: Link,
     community: Mutex<Community>,
     bridge: Mutex<Bridge>,
     faults: Mutex<Vec<String>>,
+    /// The services of this box as documents: readers do not wait for a slow publisher.
+    own: Mutex<Vec<Value>>,
     state: Mutex<Standing>,
     sequence: AtomicU64,
     changed: Notify,
     look: Notify,
+    joined: Notify,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -67,15 +72,17 @@ impl App {
             link: Link::new(connection.clone()),
             root,
             connection,
-            publisher: Arc::new(tokio::sync::Mutex::new(publisher)),
+            publisher: tokio::sync::Mutex::new(publisher),
             settings: Mutex::new(settings),
             community: Mutex::default(),
             bridge: Mutex::default(),
             faults: Mutex::default(),
+            own: Mutex::default(),
             state: Mutex::default(),
             sequence: AtomicU64::new(0),
             changed: Notify::new(),
             look: Notify::new(),
+            joined: Notify::new(),
         })
     }
 
@@ -85,6 +92,14 @@ impl App {
 
     pub(crate) fn settings(&self) -> Settings {
         lock(&self.settings).clone()
+    }
+
+    /// Works on this box's services, then lets readers see them.
+    async fn with_publisher<T>(&self, work: impl AsyncFnOnce(&mut Publisher) -> T) -> T {
+        let mut publisher = self.publisher.lock().await;
+        let done = work(&mut publisher).await;
+        *lock(&self.own) = publisher.services().map(Active::json).collect();
+        done
     }
 
     /// Something that `Browse` answers has changed.
@@ -101,14 +116,18 @@ impl App {
 
     /// Reads configuration and declarations again.
     pub(crate) async fn reload(&self, settings: Settings) {
-        let mut publisher = self.publisher.lock().await;
-        publisher.set_lifetime(settings.lifetime_seconds());
+        let lifetime = settings.lifetime_seconds();
         *lock(&self.settings) = settings;
         let (services, faults) = declared::load(&self.root);
-        faults.iter().for_each(|f| log::warn!("{f}; going on without it"));
+        faults
+            .iter()
+            .for_each(|f| log::warn!("{f}; going on without it"));
         *lock(&self.faults) = faults;
-        publisher.declare(services).await;
-        drop(publisher);
+        self.with_publisher(async |publisher| {
+            publisher.set_lifetime(lifetime);
+            publisher.declare(services).await;
+        })
+        .await;
         self.look.notify_one();
     }
 
@@ -119,6 +138,7 @@ impl App {
         vec![
             tokio::spawn(self.clone().watch_avahi()),
             tokio::spawn(self.clone().watch_registry()),
+            tokio::spawn(self.clone().watch_bridge()),
             tokio::spawn(self.clone().watch_health()),
             tokio::spawn(self.clone().answer(asked)),
         ]
@@ -132,7 +152,9 @@ impl App {
 
     async fn follow_avahi(&self) -> zbus::Result<()> {
         let bus = zbus::fdo::DBusProxy::new(&self.connection).await?;
-        let mut owners = bus.receive_name_owner_changed_with_args(&[(0, AVAHI)]).await?;
+        let mut owners = bus
+            .receive_name_owner_changed_with_args(&[(0, AVAHI)])
+            .await?;
         let mut signals = avahi::signals(&self.connection).await?;
         self.avahi_state().await;
         loop {
@@ -142,7 +164,7 @@ impl App {
                         return Ok(());
                     }
                     self.link.clear();
-                    self.publisher.lock().await.link_down();
+                    self.with_publisher(async |p| p.link_down()).await;
                     lock(&self.state).avahi = false;
                     self.bump();
                     self.avahi_state().await;
@@ -157,10 +179,18 @@ impl App {
 
     /// Looks whether Avahi is there and its names are settled.
     async fn avahi_state(&self) {
-        let asked = async { AvahiServerProxy::new(&self.connection).await?.get_state().await };
+        let asked = async {
+            AvahiServerProxy::new(&self.connection)
+                .await?
+                .get_state()
+                .await
+        };
         let (running, reason) = match asked.await {
             Ok(avahi::RUNNING) => (true, None),
-            Ok(state) => (false, Some(format!("its names are not settled: state {state}"))),
+            Ok(state) => (
+                false,
+                Some(format!("its names are not settled: state {state}")),
+            ),
             Err(e) => (false, Some(guifi_bus::error("gone", e).to_string())),
         };
         let was = {
@@ -169,7 +199,7 @@ impl App {
             std::mem::replace(&mut state.avahi, running)
         };
         if running && !was {
-            self.publisher.lock().await.link_up().await;
+            self.with_publisher(async |p| p.link_up().await).await;
             self.browse_if_bridge().await;
             self.bump();
         }
@@ -177,15 +207,21 @@ impl App {
 
     async fn avahi_signal(&self, message: &zbus::Message) {
         let header = message.header();
-        let place = (header.interface().map(|i| i.as_str()), header.member().map(|m| m.as_str()));
+        let place = (
+            header.interface().map(|i| i.as_str()),
+            header.member().map(|m| m.as_str()),
+        );
         match place {
             (Some("org.freedesktop.Avahi.EntryGroup"), Some("StateChanged")) => {
                 let path = header.path().map(ToString::to_string).unwrap_or_default();
                 if let Ok((state, error)) = message.body().deserialize::<(i32, String)>() {
-                    self.publisher.lock().await.group_changed(&path, state, &error).await;
+                    self.with_publisher(async |p| p.group_changed(&path, state, &error).await)
+                        .await;
                 }
             }
-            (Some(interface), Some("StateChanged")) if interface.starts_with("org.freedesktop.Avahi.Server") => {
+            (Some(interface), Some("StateChanged"))
+                if interface.starts_with("org.freedesktop.Avahi.Server") =>
+            {
                 self.avahi_state().await;
             }
             _ => {
@@ -204,14 +240,13 @@ impl App {
 
     async fn follow_registry(&self) -> zbus::Result<()> {
         let bus = zbus::fdo::DBusProxy::new(&self.connection).await?;
-        let mut owners = bus.receive_name_owner_changed_with_args(&[(0, REGISTRY.name)]).await?;
+        let mut owners = bus
+            .receive_name_owner_changed_with_args(&[(0, REGISTRY.name)])
+            .await?;
         let registry = RegistryProxy::new(&self.connection).await?;
         let mut changes = registry.receive_changed().await?;
         let mut retry = !self.catch_up(true).await;
-        let mut election = tokio::time::interval(ELECTION);
-        election.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let joined = lock(&self.state).joined;
             tokio::select! {
                 owner = owners.next() => {
                     if owner.is_none() {
@@ -228,7 +263,6 @@ impl App {
                     retry = !self.catch_up(new).await;
                 }
                 () = tokio::time::sleep(RETRY), if retry => retry = !self.catch_up(true).await,
-                _ = election.tick(), if joined => self.elect().await,
             }
         }
     }
@@ -249,7 +283,11 @@ impl App {
             // Its return is heard; what was known stays.
             return true;
         }
-        let at = if anew { (String::new(), 0) } else { lock(&self.community).at() };
+        let at = if anew {
+            (String::new(), 0)
+        } else {
+            lock(&self.community).at()
+        };
         let news = match community::ask(&self.connection, &at).await {
             Ok(news) => news,
             Err(e) => {
@@ -261,11 +299,14 @@ impl App {
             self.bump();
         }
         if anew {
-            let joined = self.describe_registry().await.is_some_and(|d| d["joined"] == true);
+            let joined = self
+                .describe_registry()
+                .await
+                .is_some_and(|d| d["joined"] == true);
             lock(&self.state).joined = joined;
             if joined {
-                self.publisher.lock().await.reconcile().await;
-                self.elect().await;
+                self.with_publisher(async |p| p.reconcile().await).await;
+                self.joined.notify_one();
             }
         }
         true
@@ -276,9 +317,26 @@ impl App {
         serde_json::from_str(&registry.describe().await.ok()?).ok()
     }
 
+    /// Finds out again and again who is the bridge; peers that do not answer take their time.
+    async fn watch_bridge(self: Arc<Self>) {
+        loop {
+            if lock(&self.state).joined {
+                self.elect().await;
+                // Either way it is time to look.
+                let _ = tokio::time::timeout(ELECTION, self.joined.notified()).await;
+            } else {
+                self.joined.notified().await;
+            }
+        }
+    }
+
     async fn elect(&self) {
-        let Some(document) = self.describe_registry().await else { return };
-        let Some(own) = document["key"].as_str().and_then(|k| k.parse::<Key>().ok()) else { return };
+        let Some(document) = self.describe_registry().await else {
+            return;
+        };
+        let Some(own) = document["key"].as_str().and_then(|k| k.parse::<Key>().ok()) else {
+            return;
+        };
         let boxes = lock(&self.community).boxes();
         let elected = bridge::elect(&self.connection, own, boxes).await;
         let before = std::mem::replace(&mut *lock(&self.bridge), elected.clone());
@@ -308,6 +366,7 @@ impl App {
     }
 
     async fn watch_health(self: Arc<Self>) {
+        let mut soon = SOON;
         loop {
             let settings = self.settings();
             let services = self.publisher.lock().await.to_check();
@@ -321,14 +380,33 @@ impl App {
                 .collect()
                 .await;
             let idle = outcomes.is_empty();
-            if self.publisher.lock().await.checked(outcomes).await {
+            let all_well = outcomes.iter().all(|(_, answers)| *answers);
+            if self
+                .with_publisher(async |p| p.checked(outcomes).await)
+                .await
+            {
                 self.bump();
             }
             self.link.rest().await;
-            // A box that publishes nothing sleeps until it does.
-            let wait = Duration::from_secs(if idle { 3600 } else { settings.check_seconds.into() });
-            // Either way it is time to look.
-            let _ = tokio::time::timeout(wait, self.look.notified()).await;
+            let usual = Duration::from_secs(settings.check_seconds.into());
+            // A box that publishes nothing sleeps until it does; one whose service is starting
+            // looks again soon, and then more and more rarely.
+            let wait = match (idle, all_well) {
+                (true, _) => Duration::from_secs(3600),
+                (false, true) => usual,
+                (false, false) => soon.min(usual),
+            };
+            soon = if all_well {
+                SOON
+            } else {
+                (soon * 2).min(usual)
+            };
+            if tokio::time::timeout(wait, self.look.notified())
+                .await
+                .is_ok()
+            {
+                soon = SOON;
+            }
         }
     }
 
@@ -337,11 +415,9 @@ impl App {
         let patience = Duration::from_secs(self.settings().check_timeout_seconds.into());
         let answers = health::answers(&service, patience).await;
         let global = service.global;
-        let mut publisher = tokio::time::timeout(crate::publisher::BUSY, self.publisher.lock())
-            .await
-            .map_err(|_| guifi_bus::Failure::from(crate::publisher::busy()))?;
-        let mut document = publisher.publish(service, answers).await?;
-        drop(publisher);
+        let mut document = self
+            .with_publisher(async |p| p.publish(service, answers).await)
+            .await?;
         self.look.notify_one();
         self.bump();
         let standing = lock(&self.state).clone();
@@ -351,19 +427,32 @@ impl App {
 
     /// Who can see a service, in words.
     async fn seen_by(&self, global: bool, avahi: bool) -> String {
-        let link = if avahi { "this link" } else { "nobody until Avahi runs" };
+        let link = if avahi {
+            "this link"
+        } else {
+            "nobody until Avahi runs"
+        };
         if !global {
             return link.to_owned();
         }
         let document = self.describe_registry().await.unwrap_or_default();
-        let name = document.pointer("/community/name").and_then(Value::as_str).unwrap_or_default();
+        let name = document
+            .pointer("/community/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let boxes = document["boxes"].as_u64().unwrap_or_default();
         format!("{link}, and the community {name} ({boxes} boxes)")
     }
 
     /// Stops publishing.
-    pub(crate) async fn unpublish(&self, name: &str, kind: &str) -> Result<u32, guifi_bus::Failure> {
-        let count = self.publisher.lock().await.unpublish(name, kind).await?;
+    pub(crate) async fn unpublish(
+        &self,
+        name: &str,
+        kind: &str,
+    ) -> Result<u32, guifi_bus::Failure> {
+        let count = self
+            .with_publisher(async |p| p.unpublish(name, kind).await)
+            .await?;
         self.bump();
         Ok(count)
     }
@@ -399,10 +488,12 @@ impl App {
             let asked = tokio::task::spawn_blocking(move || bridge::ask(&socket, bridge, &wanted));
             match asked.await {
                 Ok(Ok(mut found)) => {
-                    self.mark_own(&mut found).await;
+                    self.mark_own(&mut found);
                     return found;
                 }
-                Ok(Err(e)) => log::info!("the bridge {bridge} does not answer: {e}; looking at the link from here"),
+                Ok(Err(e)) => log::info!(
+                    "the bridge {bridge} does not answer: {e}; looking at the link from here"
+                ),
                 Err(e) => log::warn!("cannot ask the bridge: {e}"),
             }
         }
@@ -410,13 +501,12 @@ impl App {
     }
 
     /// Another box cannot tell which services are this one's.
-    async fn mark_own(&self, found: &mut [Value]) {
-        let publisher = self.publisher.lock().await;
-        let own: Vec<Value> = publisher.services().map(crate::publisher::Active::json).collect();
+    fn mark_own(&self, found: &mut [Value]) {
+        let own = lock(&self.own).clone();
         for service in found {
-            let ours = own.iter().any(|o| {
-                o["type"] == service["type"] && o["shown_as"] == service["name"]
-            });
+            let ours = own
+                .iter()
+                .any(|o| o["type"] == service["type"] && o["shown_as"] == service["name"]);
             service["own"] = ours.into();
         }
     }
@@ -437,10 +527,8 @@ impl App {
     }
 
     /// The document of `Describe`.
-    pub(crate) async fn describe(&self) -> String {
-        let publisher = self.publisher.lock().await;
-        let services: Vec<Value> = publisher.services().map(crate::publisher::Active::json).collect();
-        drop(publisher);
+    pub(crate) fn describe(&self) -> String {
+        let services = lock(&self.own).clone();
         let unhealthy = services.iter().filter(|s| s["healthy"] == false).count();
         let standing = lock(&self.state).clone();
         let bridge = lock(&self.bridge).clone();

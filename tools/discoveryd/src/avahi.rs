@@ -29,7 +29,10 @@ pub(crate) mod group {
 
 /// Every signal that Avahi sends.
 pub(crate) async fn signals(connection: &Connection) -> zbus::Result<MessageStream> {
-    let rule = MatchRule::builder().msg_type(Type::Signal).sender(AVAHI).build()?;
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender(AVAHI)
+        .build()?;
     MessageStream::for_match_rule(rule, connection, NonZeroUsize::new(4096)).await
 }
 
@@ -42,7 +45,13 @@ pub(crate) async fn tell(
 ) -> zbus::Result<()> {
     let interface = format!("org.freedesktop.Avahi.{interface}");
     connection
-        .call_method(Some(AVAHI), path.as_str(), Some(interface.as_str()), member, &())
+        .call_method(
+            Some(AVAHI),
+            path.as_str(),
+            Some(interface.as_str()),
+            member,
+            &(),
+        )
         .await
         .map(|_| ())
 }

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -60,7 +60,9 @@ impl Network {
 
 /// The networks that this box is in directly.
 fn networks() -> Vec<Network> {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
+        return Vec::new();
+    };
     interfaces
         .filter_map(|interface| {
             let (address, mask) = (interface.address?, interface.netmask?);
@@ -82,45 +84,71 @@ pub(crate) async fn elect(
 ) -> Bridge {
     let networks = networks();
     let on_link = |addresses: &[IpAddr]| {
-        addresses.iter().any(|a| networks.iter().any(|n| n.contains(a)))
+        addresses
+            .iter()
+            .any(|a| networks.iter().any(|n| n.contains(a)))
     };
-    let mut near: Vec<Key> =
-        boxes.into_iter().filter(|(k, a)| *k != own && on_link(a)).map(|(k, _)| k).collect();
+    let mut near: Vec<Key> = boxes
+        .into_iter()
+        .filter(|(k, a)| *k != own && on_link(a))
+        .map(|(k, _)| k)
+        .collect();
     near.sort();
     let members = near.len() + 1;
     let Ok(peer) = PeerProxy::new(connection).await else {
-        return Bridge { other: None, members, own: Some(own) };
+        return Bridge {
+            other: None,
+            members,
+            own: Some(own),
+        };
     };
     for key in near.into_iter().filter(|k| *k < own).take(MAX_TRIED) {
         // Proved, not believed: a direct connection on this very link.
         if peer.ping(&key.to_string()).await.is_err() {
             continue;
         }
-        let Ok(document) = peer.describe().await else { continue };
+        let Ok(document) = peer.describe().await else {
+            continue;
+        };
         let document: Value = serde_json::from_str(&document).unwrap_or_default();
         let direct = document["peers"].as_array().into_iter().flatten().any(|p| {
-            let address = p["address"].as_str().and_then(|a| a.parse::<std::net::SocketAddr>().ok());
+            let address = p["address"]
+                .as_str()
+                .and_then(|a| a.parse::<std::net::SocketAddr>().ok());
             p["key"].as_str() == Some(&key.to_string())
                 && p["path"].as_str() == Some("direct")
                 && address.is_some_and(|a| on_link(&[a.ip()]))
         });
         if direct {
-            return Bridge { other: Some(key), members, own: Some(own) };
+            return Bridge {
+                other: Some(key),
+                members,
+                own: Some(own),
+            };
         }
     }
-    Bridge { other: None, members, own: Some(own) }
+    Bridge {
+        other: None,
+        members,
+        own: Some(own),
+    }
 }
 
 /// Asks the bridge what is on the link; blocks.
 ///
 /// # Errors
 /// A sentence if it does not answer as it should.
-pub(crate) fn ask(socket: &PathBuf, bridge: Key, kind: &str) -> Result<Vec<Value>, String> {
+pub(crate) fn ask(socket: &Path, bridge: Key, kind: &str) -> Result<Vec<Value>, String> {
     let client = Client::connect(socket).map_err(|e| e.to_string())?;
-    let stream = client.open(bridge, PROTOCOL, &[], DIAL).map_err(|e| e.to_string())?;
+    let stream = client
+        .open(bridge, PROTOCOL, &[], DIAL)
+        .map_err(|e| e.to_string())?;
     let io = |e: std::io::Error| e.to_string();
     stream.socket.set_read_timeout(Some(PATIENCE)).map_err(io)?;
-    stream.socket.set_write_timeout(Some(PATIENCE)).map_err(io)?;
+    stream
+        .socket
+        .set_write_timeout(Some(PATIENCE))
+        .map_err(io)?;
     writeln!(&stream.socket, "{}", json!({"type": kind})).map_err(io)?;
     let mut found = Vec::new();
     for line in BufReader::new((&stream.socket).take(MAX_ANSWER)).lines() {
@@ -136,29 +164,32 @@ pub(crate) fn ask(socket: &PathBuf, bridge: Key, kind: &str) -> Result<Vec<Value
 
 /// Serves the questions of others for ever.
 pub(crate) fn serve(socket: PathBuf, questions: mpsc::Sender<Question>) {
-    let started = thread::Builder::new().name("bridge".into()).stack_size(128 << 10).spawn(move || {
-        let mut wait = Duration::from_millis(500);
-        loop {
-            if let Ok(client) = Client::connect(&socket)
-                && let Ok(listener) = client.listen(PROTOCOL, 16)
-            {
-                wait = Duration::from_millis(500);
-                loop {
-                    match listener.accept() {
-                        // One at a time: the link is looked at once for all.
-                        Ok(stream) => answer(&stream, &questions),
-                        Err(ClientError::Closed) => break,
-                        Err(e) => log::debug!("a stream was not delivered: {e}"),
+    let started = thread::Builder::new()
+        .name("bridge".into())
+        .stack_size(128 << 10)
+        .spawn(move || {
+            let mut wait = Duration::from_millis(500);
+            loop {
+                if let Ok(client) = Client::connect(&socket)
+                    && let Ok(listener) = client.listen(PROTOCOL, 16)
+                {
+                    wait = Duration::from_millis(500);
+                    loop {
+                        match listener.accept() {
+                            // One at a time: the link is looked at once for all.
+                            Ok(stream) => answer(&stream, &questions),
+                            Err(ClientError::Closed) => break,
+                            Err(e) => log::debug!("a stream was not delivered: {e}"),
+                        }
                     }
                 }
+                if questions.is_closed() {
+                    return;
+                }
+                thread::sleep(wait);
+                wait = (wait * 2).min(Duration::from_secs(30));
             }
-            if questions.is_closed() {
-                return;
-            }
-            thread::sleep(wait);
-            wait = (wait * 2).min(Duration::from_secs(30));
-        }
-    });
+        });
     if let Err(e) = started {
         log::error!("cannot start the bridge's thread: {e}; others browse for themselves");
     }
@@ -170,11 +201,15 @@ fn answer(stream: &Stream, questions: &mpsc::Sender<Question>) {
         stream.socket.set_read_timeout(Some(DIAL)).map_err(io)?;
         stream.socket.set_write_timeout(Some(DIAL)).map_err(io)?;
         let mut line = String::new();
-        BufReader::new((&stream.socket).take(MAX_QUESTION)).read_line(&mut line).map_err(io)?;
+        BufReader::new((&stream.socket).take(MAX_QUESTION))
+            .read_line(&mut line)
+            .map_err(io)?;
         let question: Value = serde_json::from_str(&line).map_err(|e| e.to_string())?;
         let kind = question["type"].as_str().unwrap_or_default().to_owned();
         let (answer, wait) = oneshot::channel();
-        questions.blocking_send((kind, answer)).map_err(|e| e.to_string())?;
+        questions
+            .blocking_send((kind, answer))
+            .map_err(|e| e.to_string())?;
         let found = wait.blocking_recv().map_err(|e| e.to_string())?;
         let mut out = std::io::BufWriter::new(&stream.socket);
         for service in found {

@@ -28,23 +28,27 @@ pub(crate) fn local(service: &Local) -> Value {
 
 /// What tells the same service in both lists: its type, port, and an address of its host.
 fn identities(service: &Value) -> impl Iterator<Item = (String, u64, String)> {
-    let kind = service["type"].as_str().unwrap_or_default().to_ascii_lowercase();
+    let kind = service["type"]
+        .as_str()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let port = service["port"].as_u64().unwrap_or_default();
     let addresses = service["addresses"].as_array().cloned().unwrap_or_default();
-    addresses.into_iter().filter_map(move |a| Some((kind.clone(), port, a.as_str()?.to_owned())))
+    addresses
+        .into_iter()
+        .filter_map(move |a| Some((kind.clone(), port, a.as_str()?.to_owned())))
 }
 
 /// Both lists in one, each service once: as the community knows it, if it does.
 pub(crate) fn merge(community: Vec<Value>, local: Vec<Value>) -> Vec<Value> {
     let known: BTreeSet<(String, u64, String)> = community.iter().flat_map(identities).collect();
-    let own: BTreeSet<(String, String)> = community
-        .iter()
-        .filter(|s| s["own"].as_bool().unwrap_or_default())
-        .map(|s| (s["type"].to_string().to_lowercase(), s["name"].to_string().to_lowercase()))
-        .collect();
+    // A service of this box may be announced at an address that its record does not list.
+    let socket = |s: &Value| (s["type"].to_string().to_lowercase(), s["port"].as_u64());
+    let is_own = |s: &Value| s["own"].as_bool().unwrap_or_default();
+    let own: BTreeSet<(String, Option<u64>)> =
+        community.iter().filter(|s| is_own(s)).map(socket).collect();
     let further = local.into_iter().filter(|s| {
-        let name = (s["type"].to_string().to_lowercase(), s["name"].to_string().to_lowercase());
-        let ours = s["own"].as_bool().unwrap_or_default() && own.contains(&name);
+        let ours = is_own(s) && own.contains(&socket(s));
         !ours && !identities(s).any(|i| known.contains(&i))
     });
     let further: Vec<Value> = further.collect();
@@ -57,10 +61,11 @@ mod tests {
 
     #[test]
     fn a_service_that_both_know_is_listed_once() {
-        let service = |name: &str, address: &str, own: bool| {
-            json!({"name": name, "type": "_http._tcp", "port": 80, "addresses": [address], "own": own})
-        };
-        let community = vec![service("Photos", "10.0.0.1", false), service("Mine", "10.0.0.9", true)];
+        let service = |name: &str, address: &str, own: bool| json!({"name": name, "type": "_http._tcp", "port": 80, "addresses": [address], "own": own});
+        let community = vec![
+            service("Photos", "10.0.0.1", false),
+            service("Mine", "10.0.0.9", true),
+        ];
         let local = vec![
             service("Photos", "10.0.0.1", false),
             service("Printer", "10.0.0.2", false),

@@ -23,7 +23,7 @@ struct Admin(Arc<App>);
 #[interface(name = "net.guifi.Discovery1")]
 impl Reads {
     async fn describe(&self) -> String {
-        self.0.describe().await
+        self.0.describe()
     }
 
     async fn browse(&self, r#type: &str, scope: &str, zone: &str) -> Result<OwnedFd, Failure> {
@@ -31,7 +31,9 @@ impl Reads {
             crate::service::check_type(r#type)?;
         }
         if !matches!(scope, "local" | "community" | "all") {
-            return Err(Failure::Invalid(format!("'{scope}' is not a scope: local, community or all")));
+            return Err(Failure::Invalid(format!(
+                "'{scope}' is not a scope: local, community or all"
+            )));
         }
         let services = self.0.browse(r#type, scope, zone).await;
         let lines: String = services.iter().map(|s| format!("{s}\n")).collect();
@@ -61,23 +63,43 @@ fn options(
         }
     }
     // A UDP service cannot be asked by connecting.
-    let default = if kind.ends_with("._udp") { Check::None } else { Check::Tcp };
-    Ok((global, host.filter(|h| !h.is_empty()), check.unwrap_or(default)))
+    let default = if kind.ends_with("._udp") {
+        Check::None
+    } else {
+        Check::Tcp
+    };
+    Ok((
+        global,
+        host.filter(|h| !h.is_empty()),
+        check.unwrap_or(default),
+    ))
 }
 
 /// The machine that a name or an address means.
 async fn host(text: &str) -> Result<Host, Failure> {
     if let Ok(address) = text.parse::<IpAddr>() {
         let name = text.replace(['.', ':'], "-");
-        return Ok(Host { name: format!("host-{}", name.trim_matches('-')), addresses: vec![address] });
+        return Ok(Host {
+            name: format!("host-{}", name.trim_matches('-')),
+            addresses: vec![address],
+        });
     }
     let unknown = |why: &str| Failure::NotFound(format!("the host '{text}' is not found{why}"));
-    let found = tokio::net::lookup_host((text, 0)).await.map_err(|e| unknown(&format!(": {e}")))?;
+    let found = tokio::net::lookup_host((text, 0))
+        .await
+        .map_err(|e| unknown(&format!(": {e}")))?;
     let mut addresses: Vec<IpAddr> = found.map(|a| a.ip()).take(8).collect();
     addresses.sort();
     addresses.dedup();
-    let label = text.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    Ok(Host { name: label, addresses })
+    let label = text
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    Ok(Host {
+        name: label,
+        addresses,
+    })
 }
 
 #[interface(name = "net.guifi.Discovery1.Admin")]
@@ -94,7 +116,15 @@ impl Admin {
         if txt.len() > MAX_TXT {
             return Err(Failure::Invalid(format!("over {MAX_TXT} details")));
         }
-        let mut service = Service { name, r#type, port, txt, global, check, host: None };
+        let mut service = Service {
+            name,
+            r#type,
+            port,
+            txt,
+            global,
+            check,
+            host: None,
+        };
         // What is wrong with the words is said before anybody is asked for a host.
         service.validate()?;
         if let Some(machine) = machine {
@@ -119,7 +149,9 @@ pub(crate) async fn serve(connection: &Connection, app: &Arc<App>) -> zbus::Resu
 
 /// Tells of changes for ever.
 pub(crate) async fn tell(connection: Connection, app: Arc<App>) {
-    let Ok(emitter) = SignalEmitter::new(&connection, DISCOVERY.path) else { return };
+    let Ok(emitter) = SignalEmitter::new(&connection, DISCOVERY.path) else {
+        return;
+    };
     loop {
         let sequence = app.next_change().await;
         if let Err(e) = Reads::changed(&emitter, sequence).await {

@@ -14,18 +14,24 @@ use crate::words;
 
 fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::stdout)
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Error::stdout)
 }
 
 /// Text from elsewhere, without what a terminal would obey.
 fn tame(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 pub(crate) async fn publish(cli: &Publish) -> Result<(), Error> {
     let failed = |e| guifi_bus::error("cannot publish the service", e);
     let connection = guifi_bus::connect().await?;
-    let admin = DiscoveryAdminProxy::new(&connection).await.map_err(failed)?;
+    let admin = DiscoveryAdminProxy::new(&connection)
+        .await
+        .map_err(failed)?;
     let mut options: HashMap<&str, OwnedVariant> = HashMap::new();
     options.insert("global", cli.global.into());
     for (key, text) in [("host", &cli.host), ("check", &cli.check)] {
@@ -36,16 +42,24 @@ pub(crate) async fn publish(cli: &Publish) -> Result<(), Error> {
         }
     }
     let txt: Vec<&str> = cli.txt.iter().map(String::as_str).collect();
-    let document =
-        admin.publish(&cli.name, &cli.r#type, cli.port, &txt, options).await.map_err(failed)?;
+    let document = admin
+        .publish(&cli.name, &cli.r#type, cli.port, &txt, options)
+        .await
+        .map_err(failed)?;
     if cli.json {
         return print(&format!("{document}\n"));
     }
     let done: Value = serde_json::from_str(&document).unwrap_or_default();
     let seen_by = tame(done["seen_by"].as_str().unwrap_or_default());
-    print(&format!("'{}' is published; seen by: {seen_by}\n", tame(&cli.name)))?;
+    print(&format!(
+        "'{}' is published; seen by: {seen_by}\n",
+        tame(&cli.name)
+    ))?;
     if done["healthy"] == false {
-        return print(&format!("it does not answer on port {} yet: shown as unhealthy until it does\n", cli.port));
+        return print(&format!(
+            "it does not answer on port {} yet: shown as unhealthy until it does\n",
+            cli.port
+        ));
     }
     Ok(())
 }
@@ -53,13 +67,18 @@ pub(crate) async fn publish(cli: &Publish) -> Result<(), Error> {
 pub(crate) async fn unpublish(cli: &Unpublish) -> Result<(), Error> {
     let failed = |e| guifi_bus::error("cannot unpublish the service", e);
     let connection = guifi_bus::connect().await?;
-    let admin = DiscoveryAdminProxy::new(&connection).await.map_err(failed)?;
+    let admin = DiscoveryAdminProxy::new(&connection)
+        .await
+        .map_err(failed)?;
     let kind = cli.r#type.as_deref().unwrap_or_default();
     let count = admin.unpublish(&cli.name, kind).await.map_err(failed)?;
     print(&match (cli.json, count) {
         (true, _) => format!("{{\"unpublished\":{count}}}\n"),
         (false, 1) => format!("'{}' is no longer published\n", tame(&cli.name)),
-        (false, _) => format!("{count} services '{}' are no longer published\n", tame(&cli.name)),
+        (false, _) => format!(
+            "{count} services '{}' are no longer published\n",
+            tame(&cli.name)
+        ),
     })
 }
 
@@ -74,14 +93,26 @@ pub(crate) async fn browse(cli: &Browse) -> Result<(), Error> {
     let mut known = Vec::new();
     let mut first = true;
     loop {
-        let lines = discovery.browse(kind, cli.scope.word(), zone).await.map_err(failed)?;
+        let lines = discovery
+            .browse(kind, cli.scope.word(), zone)
+            .await
+            .map_err(failed)?;
         let mut found: Vec<Value> = read_lines(lines)?;
         found.sort_by_cached_key(|s| {
             let word = |m: &str| s[m].as_str().unwrap_or_default().to_lowercase();
-            (word("scope"), words::of(s["type"].as_str().unwrap_or_default()), word("name"), word("box"))
+            (
+                word("scope"),
+                words::of(s["type"].as_str().unwrap_or_default()),
+                word("name"),
+                word("box"),
+            )
         });
         if first {
-            print(&if cli.json { lines_of(&found) } else { table(&found) })?;
+            print(&if cli.json {
+                lines_of(&found)
+            } else {
+                table(&found)
+            })?;
         } else {
             print(&difference(&known, &found, cli.json))?;
         }
@@ -101,7 +132,9 @@ fn lines_of(services: &[Value]) -> String {
 
 /// What tells two services apart while watching.
 fn identity(service: &Value) -> String {
-    ["scope", "owner", "type", "name", "box"].map(|m| service[m].to_string()).join("\u{1f}")
+    ["scope", "owner", "type", "name", "box"]
+        .map(|m| service[m].to_string())
+        .join("\u{1f}")
 }
 
 /// What came, changed and went since the last look.
@@ -138,7 +171,9 @@ const HEAD: [&str; 7] = ["NAME", "KIND", "BOX", "ZONE", "ADDRESS", "STATE", "SEE
 fn row(service: &Value) -> [String; 7] {
     let text = |m: &str| tame(service[m].as_str().unwrap_or_default());
     let local = service["scope"] == "local";
-    let address = service["addresses"].as_array().and_then(|a| a.first()?.as_str());
+    let address = service["addresses"]
+        .as_array()
+        .and_then(|a| a.first()?.as_str());
     let port = service["port"].as_u64();
     let place = match (address, port) {
         (Some(address), Some(port)) if address.contains(':') => format!("[{address}]:{port}"),
@@ -148,17 +183,30 @@ fn row(service: &Value) -> [String; 7] {
     };
     let host = text("host");
     let (name_of_box, zone) = if local {
-        (host.trim_end_matches(".local").to_owned(), "(this link)".to_owned())
+        (
+            host.trim_end_matches(".local").to_owned(),
+            "(this link)".to_owned(),
+        )
     } else {
         (text("box"), text("zone"))
     };
     let kind = words::of(&text("type"));
-    [text("name"), kind, name_of_box, zone, place, text("state"), age(service["seen_at"].as_str())]
+    [
+        text("name"),
+        kind,
+        name_of_box,
+        zone,
+        place,
+        text("state"),
+        age(service["seen_at"].as_str()),
+    ]
 }
 
 /// How long ago, in the largest unit.
 fn age(seen: Option<&str>) -> String {
-    let Some(seen) = seen.and_then(|s| s.parse::<jiff::Timestamp>().ok()) else { return String::new() };
+    let Some(seen) = seen.and_then(|s| s.parse::<jiff::Timestamp>().ok()) else {
+        return String::new();
+    };
     let seconds = (jiff::Timestamp::now().as_second() - seen.as_second()).max(0);
     match seconds {
         0..60 => format!("{seconds} s ago"),
@@ -172,11 +220,17 @@ fn table(services: &[Value]) -> String {
     if services.is_empty() {
         return "no services found\n".to_owned();
     }
-    let rows: Vec<[String; 7]> = std::iter::once(HEAD.map(str::to_owned)).chain(services.iter().map(row)).collect();
+    let rows: Vec<[String; 7]> = std::iter::once(HEAD.map(str::to_owned))
+        .chain(services.iter().map(row))
+        .collect();
     let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     let line = |row: &[String; 7]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:w$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, w)| format!("{cell:w$}"))
+            .collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -192,7 +246,10 @@ mod tests {
         let service = json!({"name": "Photos\u{1b}[2J", "type": "_http._tcp", "scope": "community", "box": "vic-01",
             "zone": "vic", "addresses": ["fd00::1"], "port": 80, "state": "live", "seen_at": null});
         let shown = table(&[service]);
-        assert!(shown.contains("Photos [2J  Web site  vic-01  vic   [fd00::1]:80  live"), "{shown}");
+        assert!(
+            shown.contains("Photos [2J  Web site  vic-01  vic   [fd00::1]:80  live"),
+            "{shown}"
+        );
         assert_eq!(table(&[]), "no services found\n");
     }
 
@@ -203,8 +260,15 @@ mod tests {
         let now = [service("b", "stale"), service("c", "live")];
         let events: Vec<String> = difference(&before, &now, true)
             .lines()
-            .map(|l| serde_json::from_str::<Value>(l).map(|v| format!("{} {}", v["event"], v["name"])).unwrap_or_default())
+            .map(|l| {
+                serde_json::from_str::<Value>(l)
+                    .map(|v| format!("{} {}", v["event"], v["name"]))
+                    .unwrap_or_default()
+            })
             .collect();
-        assert_eq!(events, [r#""changed" "b""#, r#""added" "c""#, r#""removed" "a""#]);
+        assert_eq!(
+            events,
+            [r#""changed" "b""#, r#""added" "c""#, r#""removed" "a""#]
+        );
     }
 }

@@ -21,7 +21,10 @@ pub(crate) struct Community {
 const KINDS: [&str; 2] = ["service", "box"];
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// What has changed since, got from the registry.
@@ -40,12 +43,18 @@ impl Community {
 
     /// Services known.
     pub(crate) fn count(&self) -> usize {
-        self.records.keys().filter(|(_, kind, _)| kind == "service").count()
+        self.records
+            .keys()
+            .filter(|(_, kind, _)| kind == "service")
+            .count()
     }
 
     /// The live boxes and their addresses.
     pub(crate) fn boxes(&self) -> Vec<(Key, Vec<IpAddr>)> {
-        let live = self.records.iter().filter(|((_, kind, _), r)| kind == "box" && r["state"] == "live");
+        let live = self
+            .records
+            .iter()
+            .filter(|((_, kind, _), r)| kind == "box" && r["state"] == "live");
         live.filter_map(|((owner, ..), record)| {
             let addresses = record.pointer("/body/spine/addresses")?.as_array()?;
             let addresses = addresses.iter().filter_map(|a| a.as_str()?.parse().ok());
@@ -63,7 +72,9 @@ impl Community {
             self.records.clear();
         }
         for line in news.lines {
-            let key = ["/owner", "/kind", "/name"].map(|p| text(&line, p).to_owned()).into();
+            let key = ["/owner", "/kind", "/name"]
+                .map(|p| text(&line, p).to_owned())
+                .into();
             changed = true;
             if line.get("removed").is_some() {
                 self.records.remove(&key);
@@ -76,14 +87,23 @@ impl Community {
 
     /// The services as `Browse` answers them, of one type and zone or of all.
     pub(crate) fn services(&self, kind: &str, zone: &str) -> Vec<Value> {
-        let services = || self.records.iter().filter(|((_, k, _), _)| k == "service").map(|(_, r)| r);
+        let services = || {
+            self.records
+                .iter()
+                .filter(|((_, k, _), _)| k == "service")
+                .map(|(_, r)| r)
+        };
         // Instance, type and zone to the owners that publish it.
         let mut owners: BTreeMap<[String; 3], BTreeSet<&str>> = BTreeMap::new();
         let name_of = |record: &Value| {
-            ["/body/instance", "/body/type", "/owner_zone"].map(|p| text(record, p).to_ascii_lowercase())
+            ["/body/instance", "/body/type", "/owner_zone"]
+                .map(|p| text(record, p).to_ascii_lowercase())
         };
         for record in services() {
-            owners.entry(name_of(record)).or_default().insert(text(record, "/owner"));
+            owners
+                .entry(name_of(record))
+                .or_default()
+                .insert(text(record, "/owner"));
         }
         services()
             .filter(|r| kind.is_empty() || text(r, "/body/type").eq_ignore_ascii_case(kind))
@@ -97,13 +117,18 @@ impl Community {
 
     fn service(&self, record: &Value, shared: bool) -> Value {
         let owner = text(record, "/owner");
-        let boxed = self.records.get(&(owner.to_owned(), "box".to_owned(), "box".to_owned()));
+        let boxed = self
+            .records
+            .get(&(owner.to_owned(), "box".to_owned(), "box".to_owned()));
         let addresses = record
             .pointer("/body/host/addresses")
             .or_else(|| boxed?.pointer("/body/spine/addresses"))
             .cloned()
             .unwrap_or_else(|| json!([]));
-        let healthy = record.pointer("/body/healthy").and_then(Value::as_bool).unwrap_or(true);
+        let healthy = record
+            .pointer("/body/healthy")
+            .and_then(Value::as_bool)
+            .unwrap_or(true);
         let state = match (text(record, "/state"), healthy) {
             ("stale", _) => "stale",
             (_, false) => "unhealthy",
@@ -130,7 +155,10 @@ impl Community {
 /// Whether `zone` is `wanted` or lies in it.
 fn in_zone(zone: &str, wanted: &str) -> bool {
     let (zone, wanted) = (zone.to_ascii_lowercase(), wanted.to_ascii_lowercase());
-    zone == wanted || zone.strip_suffix(&wanted).is_some_and(|rest| rest.ends_with('.'))
+    zone == wanted
+        || zone
+            .strip_suffix(&wanted)
+            .is_some_and(|rest| rest.ends_with('.'))
 }
 
 /// Asks the registry what has changed since.
@@ -140,9 +168,16 @@ fn in_zone(zone: &str, wanted: &str) -> bool {
 pub(crate) async fn ask(connection: &Connection, at: &(String, u64)) -> Result<News, Error> {
     let failed = |e| guifi_bus::error("cannot list the community's services", e);
     let registry = RegistryProxy::new(connection).await.map_err(failed)?;
-    let (epoch, sequence, whole, lines) =
-        registry.list(&KINDS, Default::default(), &at.0, at.1).await.map_err(failed)?;
-    Ok(News { epoch, sequence, whole, lines: read_lines(lines)? })
+    let (epoch, sequence, whole, lines) = registry
+        .list(&KINDS, Default::default(), &at.0, at.1)
+        .await
+        .map_err(failed)?;
+    Ok(News {
+        epoch,
+        sequence,
+        whole,
+        lines: read_lines(lines)?,
+    })
 }
 
 #[cfg(test)]
@@ -156,24 +191,48 @@ mod tests {
 
     fn service(owner: &str, zone: &str, instance: &str) -> Value {
         let body = json!({"instance": instance, "type": "_http._tcp", "port": 80, "txt": [], "healthy": owner != "c"});
-        record(owner, "service", &format!("_http._tcp/{instance}"), zone, body)
+        record(
+            owner,
+            "service",
+            &format!("_http._tcp/{instance}"),
+            zone,
+            body,
+        )
     }
 
     fn news(whole: bool, lines: Vec<Value>) -> News {
-        News { epoch: "e".into(), sequence: 1, whole, lines }
+        News {
+            epoch: "e".into(),
+            sequence: 1,
+            whole,
+            lines,
+        }
     }
 
     #[test]
     fn equal_names_carry_their_box_and_zones_nest() {
         let mut community = Community::default();
-        assert!(community.take(news(true, vec![
-            service("a", "vic.osona", "Photos"),
-            service("b", "vic.osona", "photos"),
-            service("c", "manlleu.osona", "Photos"),
-            record("a", "box", "box", "vic.osona", json!({"spine": {"addresses": ["10.0.0.1"]}})),
-        ])));
+        assert!(community.take(news(
+            true,
+            vec![
+                service("a", "vic.osona", "Photos"),
+                service("b", "vic.osona", "photos"),
+                service("c", "manlleu.osona", "Photos"),
+                record(
+                    "a",
+                    "box",
+                    "box",
+                    "vic.osona",
+                    json!({"spine": {"addresses": ["10.0.0.1"]}})
+                ),
+            ]
+        )));
         let names = |zone: &str| -> Vec<String> {
-            community.services("_HTTP._tcp", zone).iter().map(|s| text(s, "/name").to_owned()).collect()
+            community
+                .services("_HTTP._tcp", zone)
+                .iter()
+                .map(|s| text(s, "/name").to_owned())
+                .collect()
         };
         assert_eq!(names("vic.osona"), ["Photos (box-a)", "photos (box-b)"]);
         assert_eq!(names("OSONA").len(), 3);
@@ -181,7 +240,8 @@ mod tests {
         let all = community.services("", "");
         assert_eq!(all[0]["addresses"], json!(["10.0.0.1"]));
         assert_eq!(all[2]["state"], "unhealthy");
-        let gone = json!({"owner": "b", "kind": "service", "name": "_http._tcp/photos", "removed": true});
+        let gone =
+            json!({"owner": "b", "kind": "service", "name": "_http._tcp/photos", "removed": true});
         assert!(community.take(news(false, vec![gone])));
         assert_eq!(community.services("", "vic.osona")[0]["name"], "Photos");
         assert!(!community.take(news(false, vec![])));

@@ -20,7 +20,11 @@ pub const KEYS: [&str; 3] = ["check_seconds", "check_timeout_seconds", "lifetime
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { check_seconds: 60, check_timeout_seconds: 5, lifetime_days: 7 }
+        Self {
+            check_seconds: 60,
+            check_timeout_seconds: 5,
+            lifetime_days: 7,
+        }
     }
 }
 

@@ -40,7 +40,8 @@ pub(crate) fn run(cli: &Cli, root: &Root) -> Result<(), Error> {
 }
 
 async fn daemon(mut settings: Settings, root: &Root) -> Result<(), Error> {
-    let watch = |kind| signal(kind).map_err(|e| Error::failed(format!("cannot watch signals: {e}")));
+    let watch =
+        |kind| signal(kind).map_err(|e| Error::failed(format!("cannot watch signals: {e}")));
     let mut signals = Signals {
         hang_up: watch(SignalKind::hangup())?,
         terminate: watch(SignalKind::terminate())?,
@@ -86,7 +87,10 @@ async fn serve(
     let mut messages = MessageStream::from(connection);
     let served = bus::serve(connection, &app).await;
     if let Err(e) = served {
-        return Err(Error::failed(format!("cannot own {} on the bus: {e}", guifi_bus::DISCOVERY.name)));
+        return Err(Error::failed(format!(
+            "cannot own {} on the bus: {e}",
+            guifi_bus::DISCOVERY.name
+        )));
     }
     app.reload(settings.clone()).await;
     let mut tasks = app.start();

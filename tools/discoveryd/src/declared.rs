@@ -10,8 +10,11 @@ use serde::Deserialize;
 
 use crate::service::Service;
 
-const LAYERS: [&str; 3] =
-    ["/usr/lib/guifi/services.d", "/run/guifi/services.d", "/etc/guifi/services.d"];
+const LAYERS: [&str; 3] = [
+    "/usr/lib/guifi/services.d",
+    "/run/guifi/services.d",
+    "/etc/guifi/services.d",
+];
 const MAX_FILE_BYTES: u64 = 256 << 10;
 /// Services of one file.
 const MAX_SERVICES: usize = 200;
@@ -26,7 +29,9 @@ struct File {
 pub(crate) fn load(root: &Root) -> (Vec<Service>, Vec<String>) {
     let mut files = BTreeMap::new();
     for layer in LAYERS {
-        let Ok(entries) = fs::read_dir(root.join(layer)) else { continue };
+        let Ok(entries) = fs::read_dir(root.join(layer)) else {
+            continue;
+        };
         for entry in entries.filter_map(Result::ok) {
             if entry.path().extension().is_some_and(|x| x == "toml") {
                 files.insert(entry.file_name(), entry.path());
@@ -51,14 +56,21 @@ pub(crate) fn load(root: &Root) -> (Vec<Service>, Vec<String>) {
 
 fn parse(text: &str) -> Result<Vec<Service>, String> {
     let file: File = toml::from_str(text).map_err(|e| {
-        let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-        format!("line {line}: {}", e.message().lines().next().unwrap_or_default())
+        let line = e.span().map_or(1, |s| {
+            text[..s.start.min(text.len())].matches('\n').count() + 1
+        });
+        format!(
+            "line {line}: {}",
+            e.message().lines().next().unwrap_or_default()
+        )
     })?;
     if file.service.len() > MAX_SERVICES {
         return Err(format!("over {MAX_SERVICES} services"));
     }
     for service in &file.service {
-        service.validate().map_err(|e| format!("'{}': {e}", service.name))?;
+        service
+            .validate()
+            .map_err(|e| format!("'{}': {e}", service.name))?;
     }
     Ok(file.service)
 }
@@ -78,14 +90,29 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        put("usr/lib/guifi/services.d/a.toml", "[[service]]\nname='A'\ntype='_http._tcp'\nport=80\n");
-        put("usr/lib/guifi/services.d/b.toml", "[[service]]\nname='B'\ntype='_http._tcp'\nport=80\n");
-        put("etc/guifi/services.d/b.toml", "[[service]]\nname='C'\ntype='_http._tcp'\nport=81\nglobal=true\n");
-        put("etc/guifi/services.d/x.toml", "[[service]]\nname='X'\nprot=1\n");
+        put(
+            "usr/lib/guifi/services.d/a.toml",
+            "[[service]]\nname='A'\ntype='_http._tcp'\nport=80\n",
+        );
+        put(
+            "usr/lib/guifi/services.d/b.toml",
+            "[[service]]\nname='B'\ntype='_http._tcp'\nport=80\n",
+        );
+        put(
+            "etc/guifi/services.d/b.toml",
+            "[[service]]\nname='C'\ntype='_http._tcp'\nport=81\nglobal=true\n",
+        );
+        put(
+            "etc/guifi/services.d/x.toml",
+            "[[service]]\nname='X'\nprot=1\n",
+        );
         let (services, faults) = load(&root);
         let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["A", "C"]);
-        assert!(faults.len() == 1 && faults[0].contains("x.toml: line "), "{faults:?}");
+        assert!(
+            faults.len() == 1 && faults[0].contains("x.toml: line "),
+            "{faults:?}"
+        );
     }
 
     proptest! {

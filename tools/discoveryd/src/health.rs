@@ -21,10 +21,17 @@ pub(crate) async fn answers(service: &Service, patience: Duration) -> bool {
 }
 
 async fn attempt(service: &Service) -> bool {
-    let local = [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap_or(IpAddr::from([127, 0, 0, 1]))];
-    let addresses = service.host.as_ref().map_or_else(|| local.to_vec(), |h| h.addresses.clone());
+    let local = [
+        IpAddr::from([127, 0, 0, 1]),
+        "::1".parse().unwrap_or(IpAddr::from([127, 0, 0, 1])),
+    ];
+    let addresses = service
+        .host
+        .as_ref()
+        .map_or_else(|| local.to_vec(), |h| h.addresses.clone());
     for address in addresses {
-        let Ok(mut stream) = TcpStream::connect(SocketAddr::new(address, service.port)).await else {
+        let Ok(mut stream) = TcpStream::connect(SocketAddr::new(address, service.port)).await
+        else {
             continue;
         };
         match &service.check {
@@ -41,7 +48,8 @@ async fn attempt(service: &Service) -> bool {
 
 /// Asks for a path; any answer but an error of the server is good (a page may want a log-in).
 async fn http(stream: &mut TcpStream, path: &str) -> std::io::Result<bool> {
-    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: guifi-discoveryd\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: guifi-discoveryd\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = [0; MAX_ANSWER];
     let mut length = 0;
@@ -53,7 +61,9 @@ async fn http(stream: &mut TcpStream, path: &str) -> std::io::Result<bool> {
     }
     let line = String::from_utf8_lossy(&answer[..length]);
     let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
-    Ok(status.and_then(|s| s.parse::<u16>().ok()).is_some_and(|s| (100..500).contains(&s)))
+    Ok(status
+        .and_then(|s| s.parse::<u16>().ok())
+        .is_some_and(|s| (100..500).contains(&s)))
 }
 
 #[cfg(test)]
@@ -98,7 +108,12 @@ mod tests {
         assert!(!answers(&service(bad, page()), patience).await);
         assert!(!answers(&service(odd, page()), patience).await);
         assert!(answers(&service(odd, Check::Tcp), patience).await);
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         assert!(!answers(&service(closed, Check::Tcp), patience).await);
         assert!(answers(&service(closed, Check::None), patience).await);
     }

@@ -27,7 +27,9 @@ use guifi_core::Root;
 /// The daemon.
 #[must_use]
 pub fn main() -> ExitCode {
-    guifi_core::run("guifi-discoveryd", || daemon::run(&cli::Cli::parse(), &Root::from_env()))
+    guifi_core::run("guifi-discoveryd", || {
+        daemon::run(&cli::Cli::parse(), &Root::from_env())
+    })
 }
 
 /// `guifi-publish`.
@@ -49,5 +51,7 @@ pub fn unpublish_main() -> ExitCode {
 /// `guifi-browse`.
 #[must_use]
 pub fn browse_main() -> ExitCode {
-    guifi_core::run("guifi-browse", || guifi_bus::block_on(command::browse(&cli::Browse::parse())))
+    guifi_core::run("guifi-browse", || {
+        guifi_bus::block_on(command::browse(&cli::Browse::parse()))
+    })
 }

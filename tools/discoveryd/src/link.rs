@@ -72,7 +72,11 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, state: Mutex::default(), changed: Notify::new() }
+        Self {
+            connection,
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -109,8 +113,12 @@ impl Link {
 
     async fn start(&self) -> zbus::Result<()> {
         let server = AvahiServerProxy::new(&self.connection).await?;
-        let path = server.service_type_browser_prepare(ANY, ANY, "local", 0).await?;
-        self.state().browsers.insert(path.as_str().to_owned(), path.clone());
+        let path = server
+            .service_type_browser_prepare(ANY, ANY, "local", 0)
+            .await?;
+        self.state()
+            .browsers
+            .insert(path.as_str().to_owned(), path.clone());
         tell(&self.connection, &path, "ServiceTypeBrowser", "Start").await
     }
 
@@ -126,7 +134,10 @@ impl Link {
         for path in browsers.into_values() {
             // One interface answers, the other does not have the object.
             for interface in ["ServiceBrowser", "ServiceTypeBrowser"] {
-                if tell(&self.connection, &path, interface, "Free").await.is_ok() {
+                if tell(&self.connection, &path, interface, "Free")
+                    .await
+                    .is_ok()
+                {
                     break;
                 }
             }
@@ -137,7 +148,8 @@ impl Link {
     /// is.
     pub(crate) async fn look(&self, kind: &str, bridge: bool) -> zbus::Result<Vec<Local>> {
         let end = Instant::now() + PATIENCE;
-        self.browse((!bridge).then(|| Instant::now() + LINGER)).await?;
+        self.browse((!bridge).then(|| Instant::now() + LINGER))
+            .await?;
         self.settle(end).await;
         let unresolved: Vec<(Instance, String, (i32, i32))> = {
             let state = self.state();
@@ -188,7 +200,9 @@ impl Link {
         let path = server
             .service_resolver_prepare(interface, protocol, &name, &kind, domain, protocol, 0)
             .await?;
-        self.state().resolvers.insert(path.as_str().to_owned(), instance);
+        self.state()
+            .resolvers
+            .insert(path.as_str().to_owned(), instance);
         tell(&self.connection, &path, "ServiceResolver", "Start").await
     }
 
@@ -225,14 +239,16 @@ impl Link {
                     Err(_) => false,
                 }
             }
-            ("org.freedesktop.Avahi.ServiceBrowser", "ItemNew") => {
-                body.deserialize().is_ok_and(|item| self.found_service(item))
-            }
+            ("org.freedesktop.Avahi.ServiceBrowser", "ItemNew") => body
+                .deserialize()
+                .is_ok_and(|item| self.found_service(item)),
             ("org.freedesktop.Avahi.ServiceBrowser", "ItemRemove") => {
                 body.deserialize().is_ok_and(|item| self.lost_service(item))
             }
             ("org.freedesktop.Avahi.ServiceResolver", "Found") => {
-                let placed = body.deserialize().is_ok_and(|f| self.placed(path.as_str(), f));
+                let placed = body
+                    .deserialize()
+                    .is_ok_and(|f| self.placed(path.as_str(), f));
                 self.free_resolver(path.as_str()).await;
                 placed
             }
@@ -250,15 +266,21 @@ impl Link {
         {
             let mut state = self.state();
             state.news = Some(Instant::now());
-            if !state.browsing || state.types.len() >= MAX_FOUND || !state.types.insert(kind.clone())
+            if !state.browsing
+                || state.types.len() >= MAX_FOUND
+                || !state.types.insert(kind.clone())
             {
                 return false;
             }
         }
         let browsed = async {
             let server = AvahiServerProxy::new(&self.connection).await?;
-            let path = server.service_browser_prepare(ANY, ANY, &kind, domain, 0).await?;
-            self.state().browsers.insert(path.as_str().to_owned(), path.clone());
+            let path = server
+                .service_browser_prepare(ANY, ANY, &kind, domain, 0)
+                .await?;
+            self.state()
+                .browsers
+                .insert(path.as_str().to_owned(), path.clone());
             tell(&self.connection, &path, "ServiceBrowser", "Start").await
         };
         if let Err(e) = browsed.await {
@@ -290,7 +312,9 @@ impl Link {
         let (interface, protocol, name, kind, ..) = item;
         let mut state = self.state();
         let key = (name, kind);
-        let Some(found) = state.found.get_mut(&key) else { return false };
+        let Some(found) = state.found.get_mut(&key) else {
+            return false;
+        };
         found.seen.remove(&(interface, protocol));
         if found.seen.is_empty() {
             state.found.remove(&key);
@@ -303,15 +327,39 @@ impl Link {
     fn placed(
         &self,
         path: &str,
-        found: (i32, i32, String, String, String, String, i32, String, u16, Vec<Vec<u8>>, u32),
+        found: (
+            i32,
+            i32,
+            String,
+            String,
+            String,
+            String,
+            i32,
+            String,
+            u16,
+            Vec<Vec<u8>>,
+            u32,
+        ),
     ) -> bool {
         let (_, _, _, _, _, host, _, address, port, txt, _) = found;
         let mut state = self.state();
         state.news = Some(Instant::now());
-        let Some(instance) = state.resolvers.get(path).cloned() else { return false };
-        let Some(found) = state.found.get_mut(&instance) else { return false };
-        let txt = txt.iter().map(|t| String::from_utf8_lossy(t).into_owned()).collect();
-        found.place = Some(Place { host, address: address.parse().ok(), port, txt });
+        let Some(instance) = state.resolvers.get(path).cloned() else {
+            return false;
+        };
+        let Some(found) = state.found.get_mut(&instance) else {
+            return false;
+        };
+        let txt = txt
+            .iter()
+            .map(|t| String::from_utf8_lossy(t).into_owned())
+            .collect();
+        found.place = Some(Place {
+            host,
+            address: address.parse().ok(),
+            port,
+            txt,
+        });
         true
     }
 

@@ -1,12 +1,9 @@
 //! The services of this box: announced on the link, written to the registry, checked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
 use guifi_bus::avahi::{AvahiEntryGroupProxy, AvahiServerProxy};
 use guifi_bus::{Failure, RegistryProviderProxy};
-use guifi_core::{Error, Kind};
 use serde_json::{Value, json};
 use zbus::{Connection, OwnedObjectPath};
 
@@ -46,14 +43,23 @@ pub(crate) struct Active {
 
 impl Active {
     fn new(service: Service, source: Source) -> Self {
-        Self { service, source, healthy: None, failures: 0, group: None, shown_as: None, renames: 0 }
+        Self {
+            service,
+            source,
+            healthy: None,
+            failures: 0,
+            group: None,
+            shown_as: None,
+            renames: 0,
+        }
     }
 
     /// Takes the outcome of a check; says whether others must be told.
     fn checked(&mut self, answers: bool) -> bool {
         self.failures = if answers { 0 } else { self.failures + 1 };
         // The first look counts at once: who publishes is told.
-        let now = answers || (self.healthy.is_some() && self.failures < FAILURES && self.healthy == Some(true));
+        let now = answers
+            || (self.healthy.is_some() && self.failures < FAILURES && self.healthy == Some(true));
         let changed = self.healthy != Some(now);
         self.healthy = Some(now);
         changed
@@ -111,7 +117,13 @@ impl Publisher {
             .iter()
             .map(|s| (s.key(), Active::new(s.clone(), Source::Command)))
             .collect();
-        Self { connection, store, active, lifetime_seconds, link_up: false }
+        Self {
+            connection,
+            store,
+            active,
+            lifetime_seconds,
+            link_up: false,
+        }
     }
 
     pub(crate) fn services(&self) -> impl Iterator<Item = &Active> {
@@ -127,8 +139,15 @@ impl Publisher {
         let mut wanted: BTreeMap<(String, String), Service> = BTreeMap::new();
         for service in declared {
             let key = service.key();
-            if self.active.get(&key).is_some_and(|a| a.source == Source::Command) {
-                log::warn!("'{}' is published by command already: its declaration waits", service.name);
+            if self
+                .active
+                .get(&key)
+                .is_some_and(|a| a.source == Source::Command)
+            {
+                log::warn!(
+                    "'{}' is published by command already: its declaration waits",
+                    service.name
+                );
                 continue;
             }
             wanted.insert(key, service);
@@ -146,22 +165,38 @@ impl Publisher {
             }
         }
         for (key, service) in wanted {
-            self.active.entry(key).or_insert_with(|| Active::new(service, Source::Declared));
+            self.active
+                .entry(key)
+                .or_insert_with(|| Active::new(service, Source::Declared));
         }
         self.announce_all().await;
         self.reconcile().await;
     }
 
     /// Publishes a service for good. Nothing is left of one that fails.
-    pub(crate) async fn publish(&mut self, service: Service, answers: bool) -> Result<Value, Failure> {
+    pub(crate) async fn publish(
+        &mut self,
+        service: Service,
+        answers: bool,
+    ) -> Result<Value, Failure> {
         let key = service.key();
-        if self.active.get(&key).is_some_and(|a| a.source == Source::Declared) {
-            return Err(Failure::Taken(format!("'{}' is declared in a file of services.d", service.name)));
+        if self
+            .active
+            .get(&key)
+            .is_some_and(|a| a.source == Source::Declared)
+        {
+            return Err(Failure::Taken(format!(
+                "'{}' is declared in a file of services.d",
+                service.name
+            )));
         }
         let record = service.record_name();
         let mut active = Active::new(service.clone(), Source::Command);
         active.checked(answers);
-        let previous = self.active.get(&key).map(|a| (a.service.clone(), a.service.record_name()));
+        let previous = self
+            .active
+            .get(&key)
+            .map(|a| (a.service.clone(), a.service.record_name()));
         if service.global {
             // Remembered as ours before it is written: a crash between leaves no orphan.
             self.own_record(&record)?;
@@ -191,14 +226,25 @@ impl Publisher {
         let matching: Vec<(String, String)> = self
             .active
             .keys()
-            .filter(|(k, n)| *n == name.to_ascii_lowercase() && (kind.is_empty() || *k == kind.to_ascii_lowercase()))
+            .filter(|(k, n)| {
+                *n == name.to_ascii_lowercase()
+                    && (kind.is_empty() || *k == kind.to_ascii_lowercase())
+            })
             .cloned()
             .collect();
-        if let Some(declared) = matching.iter().find(|k| self.active[*k].source == Source::Declared) {
-            return Err(Failure::NotAllowed(format!("'{}' is declared in a file of services.d: remove it there and reload guifi-discoveryd", self.active[declared].service.name)));
+        if let Some(declared) = matching
+            .iter()
+            .find(|k| self.active[*k].source == Source::Declared)
+        {
+            return Err(Failure::NotAllowed(format!(
+                "'{}' is declared in a file of services.d: remove it there and reload guifi-discoveryd",
+                self.active[declared].service.name
+            )));
         }
         if matching.is_empty() {
-            return Err(Failure::NotFound(format!("this box does not publish '{name}'")));
+            return Err(Failure::NotFound(format!(
+                "this box does not publish '{name}'"
+            )));
         }
         for key in &matching {
             let service = &self.active[key].service;
@@ -233,8 +279,12 @@ impl Publisher {
     }
 
     async fn announce_all(&mut self) {
-        let silent: Vec<(String, String)> =
-            self.active.iter().filter(|(_, a)| a.group.is_none()).map(|(k, _)| k.clone()).collect();
+        let silent: Vec<(String, String)> = self
+            .active
+            .iter()
+            .filter(|(_, a)| a.group.is_none())
+            .map(|(k, _)| k.clone())
+            .collect();
         for key in silent {
             self.announce(&key).await;
         }
@@ -244,9 +294,21 @@ impl Publisher {
         if !self.link_up {
             return;
         }
-        let Some(active) = self.active.get_mut(key) else { return };
-        let name = active.shown_as.clone().unwrap_or_else(|| active.service.name.clone());
-        match add(&self.connection, active.group.take(), &active.service, &name).await {
+        let Some(active) = self.active.get_mut(key) else {
+            return;
+        };
+        let name = active
+            .shown_as
+            .clone()
+            .unwrap_or_else(|| active.service.name.clone());
+        match add(
+            &self.connection,
+            active.group.take(),
+            &active.service,
+            &name,
+        )
+        .await
+        {
             Ok(path) => {
                 active.group = Some(path);
                 active.shown_as = Some(name);
@@ -257,14 +319,24 @@ impl Publisher {
 
     /// Takes the news of an entry group.
     pub(crate) async fn group_changed(&mut self, path: &str, state: i32, error: &str) {
-        let found = self.active.iter().find(|(_, a)| a.group.as_ref().is_some_and(|g| g.as_str() == path));
-        let Some(key) = found.map(|(key, _)| key.clone()) else { return };
-        let Some(active) = self.active.get_mut(&key) else { return };
+        let found = self
+            .active
+            .iter()
+            .find(|(_, a)| a.group.as_ref().is_some_and(|g| g.as_str() == path));
+        let Some(key) = found.map(|(key, _)| key.clone()) else {
+            return;
+        };
+        let Some(active) = self.active.get_mut(&key) else {
+            return;
+        };
         match state {
             group::ESTABLISHED => active.renames = 0,
             group::COLLISION if active.renames < MAX_RENAMES => {
                 active.renames += 1;
-                let name = active.shown_as.clone().unwrap_or_else(|| active.service.name.clone());
+                let name = active
+                    .shown_as
+                    .clone()
+                    .unwrap_or_else(|| active.service.name.clone());
                 let other = match AvahiServerProxy::new(&self.connection).await {
                     Ok(server) => server.get_alternative_service_name(&name).await,
                     Err(e) => Err(e),
@@ -275,11 +347,16 @@ impl Publisher {
                         active.shown_as = Some(other);
                         self.announce(&key).await;
                     }
-                    Err(e) => log::warn!("'{name}' is another's on this link, and no other name is found: {e}"),
+                    Err(e) => log::warn!(
+                        "'{name}' is another's on this link, and no other name is found: {e}"
+                    ),
                 }
             }
             group::COLLISION | group::FAILURE => {
-                log::warn!("'{}' is not announced on the link: {error}", active.service.name);
+                log::warn!(
+                    "'{}' is not announced on the link: {error}",
+                    active.service.name
+                );
                 (active.group, active.shown_as) = (None, None);
             }
             _ => {}
@@ -289,7 +366,12 @@ impl Publisher {
     async fn unannounce(&self, active: &Active) {
         let Some(path) = &active.group else { return };
         let freed = async {
-            AvahiEntryGroupProxy::builder(&self.connection).path(path.clone()).build().await?.free().await
+            AvahiEntryGroupProxy::builder(&self.connection)
+                .path(path.clone())
+                .build()
+                .await?
+                .free()
+                .await
         };
         if let Err(e) = freed.await {
             log::debug!("cannot free an entry group: {e}");
@@ -316,9 +398,19 @@ impl Publisher {
 
     async fn put(&self, active: &Active) -> Result<(), Failure> {
         let failed = |e| Failure::from(guifi_bus::error("cannot publish to the community", e));
-        let registry = RegistryProviderProxy::new(&self.connection).await.map_err(failed)?;
+        let registry = RegistryProviderProxy::new(&self.connection)
+            .await
+            .map_err(failed)?;
         let name = active.service.record_name();
-        registry.put(KIND, &name, &active.body().to_string(), self.lifetime_seconds).await.map_err(failed)?;
+        registry
+            .put(
+                KIND,
+                &name,
+                &active.body().to_string(),
+                self.lifetime_seconds,
+            )
+            .await
+            .map_err(failed)?;
         Ok(())
     }
 
@@ -331,7 +423,9 @@ impl Publisher {
         match removed {
             Ok(()) => {}
             Err(zbus::Error::MethodError(name, ..)) if name.as_str().ends_with(".NotFound") => {}
-            Err(e) => return Err(guifi_bus::error("cannot withdraw it from the community", e).into()),
+            Err(e) => {
+                return Err(guifi_bus::error("cannot withdraw it from the community", e).into());
+            }
         }
         let mut store = self.store.clone();
         store.records.retain(|r| r != record);
@@ -348,15 +442,23 @@ impl Publisher {
 
     /// Brings the registry to what is wanted: after a start, a joining, a failure.
     pub(crate) async fn reconcile(&mut self) {
-        let wanted: BTreeSet<String> =
-            self.active.values().filter(|a| a.service.global).map(|a| a.service.record_name()).collect();
+        let wanted: BTreeSet<String> = self
+            .active
+            .values()
+            .filter(|a| a.service.global)
+            .map(|a| a.service.record_name())
+            .collect();
         for record in self.store.records.clone() {
             if !wanted.contains(&record) {
                 self.remove_record(&record).await;
             }
         }
-        let names: Vec<(String, String)> =
-            self.active.iter().filter(|(_, a)| a.service.global).map(|(k, _)| k.clone()).collect();
+        let names: Vec<(String, String)> = self
+            .active
+            .iter()
+            .filter(|(_, a)| a.service.global)
+            .map(|(k, _)| k.clone())
+            .collect();
         for key in names {
             let record = self.active[&key].service.record_name();
             let put = match self.own_record(&record) {
@@ -364,7 +466,10 @@ impl Publisher {
                 Err(e) => Err(e),
             };
             if let Err(e) = put {
-                log::warn!("'{}': {e}; tried again when the registry returns", self.active[&key].service.name);
+                log::warn!(
+                    "'{}': {e}; tried again when the registry returns",
+                    self.active[&key].service.name
+                );
             }
         }
     }
@@ -378,7 +483,11 @@ impl Publisher {
     pub(crate) async fn checked(&mut self, outcomes: Vec<(Service, bool)>) -> bool {
         let mut any = false;
         for (service, answers) in outcomes {
-            let Some(active) = self.active.get_mut(&service.key()).filter(|a| a.service == service) else {
+            let Some(active) = self
+                .active
+                .get_mut(&service.key())
+                .filter(|a| a.service == service)
+            else {
                 continue;
             };
             let before = active.healthy;
@@ -387,7 +496,11 @@ impl Publisher {
             }
             any = true;
             if before.is_some() {
-                let state = if answers { "answers again" } else { "does not answer" };
+                let state = if answers {
+                    "answers again"
+                } else {
+                    "does not answer"
+                };
                 log::info!("'{}' {state}", service.name);
             }
             if service.global && (before.is_some() || !answers) {
@@ -410,29 +523,44 @@ async fn add(
 ) -> zbus::Result<OwnedObjectPath> {
     let path = match group {
         Some(path) => path,
-        None => AvahiServerProxy::new(connection).await?.entry_group_new().await?,
+        None => {
+            AvahiServerProxy::new(connection)
+                .await?
+                .entry_group_new()
+                .await?
+        }
     };
-    let proxy = AvahiEntryGroupProxy::builder(connection).path(path.clone()).build().await?;
+    let proxy = AvahiEntryGroupProxy::builder(connection)
+        .path(path.clone())
+        .build()
+        .await?;
     proxy.reset().await?;
-    let host = service.host.as_ref().map(|h| format!("{}.local", h.name)).unwrap_or_default();
+    let host = service
+        .host
+        .as_ref()
+        .map(|h| format!("{}.local", h.name))
+        .unwrap_or_default();
     if let Some(described) = &service.host {
         for address in &described.addresses {
-            proxy.add_address(ANY, ANY, NO_REVERSE, &host, &address.to_string()).await?;
+            proxy
+                .add_address(ANY, ANY, NO_REVERSE, &host, &address.to_string())
+                .await?;
         }
     }
     let txt: Vec<&[u8]> = service.txt.iter().map(|t| t.as_bytes()).collect();
-    proxy.add_service(ANY, ANY, 0, name, &service.r#type, "", &host, service.port, &txt).await?;
+    proxy
+        .add_service(
+            ANY,
+            ANY,
+            0,
+            name,
+            &service.r#type,
+            "",
+            &host,
+            service.port,
+            &txt,
+        )
+        .await?;
     proxy.commit().await?;
     Ok(path)
-}
-
-/// A publisher that tasks share.
-pub(crate) type Shared = Arc<tokio::sync::Mutex<Publisher>>;
-
-/// How long a publisher may be waited for before a caller is told to come back.
-pub(crate) const BUSY: Duration = Duration::from_secs(30);
-
-/// An error for a caller that waited too long.
-pub(crate) fn busy() -> Error {
-    Error::new(Kind::TryLater, "another service is being published; the registry may be slow")
 }

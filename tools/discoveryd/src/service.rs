@@ -96,7 +96,10 @@ impl Service {
     /// What tells services of one box apart.
     #[must_use]
     pub fn key(&self) -> (String, String) {
-        (self.r#type.to_ascii_lowercase(), self.name.to_ascii_lowercase())
+        (
+            self.r#type.to_ascii_lowercase(),
+            self.name.to_ascii_lowercase(),
+        )
     }
 
     /// Name of its record.
@@ -117,10 +120,14 @@ impl Service {
         }
         check_txt(&self.txt)?;
         if self.r#type.ends_with("._udp") && self.check != Check::None {
-            return Err(Error::usage(format!("{} cannot be checked over TCP", self.r#type))
-                .hint("--check none"));
+            return Err(
+                Error::usage(format!("{} cannot be checked over TCP", self.r#type))
+                    .hint("--check none"),
+            );
         }
-        let Some(host) = &self.host else { return Ok(()) };
+        let Some(host) = &self.host else {
+            return Ok(());
+        };
         if !is_label(&host.name) {
             return Err(Error::usage(format!("'{}' is not a host label", host.name)));
         }
@@ -140,9 +147,14 @@ impl Service {
 #[must_use]
 pub fn is_routed(address: &IpAddr) -> bool {
     match address {
-        IpAddr::V4(a) => !(a.is_loopback() || a.is_link_local() || a.is_unspecified() || a.is_multicast()),
+        IpAddr::V4(a) => {
+            !(a.is_loopback() || a.is_link_local() || a.is_unspecified() || a.is_multicast())
+        }
         IpAddr::V6(a) => {
-            !(a.is_loopback() || a.is_unicast_link_local() || a.is_unspecified() || a.is_multicast())
+            !(a.is_loopback()
+                || a.is_unicast_link_local()
+                || a.is_unspecified()
+                || a.is_multicast())
         }
     }
 }
@@ -152,7 +164,9 @@ fn is_label(label: &str) -> bool {
         && label.len() <= MAX_NAME
         && !label.starts_with('-')
         && !label.ends_with('-')
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
@@ -161,8 +175,11 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
     if name.len() > MAX_NAME {
         let shorter = &name[..name.floor_char_boundary(MAX_NAME)];
-        return Err(Error::usage(format!("the name has {} bytes, at most {MAX_NAME} are allowed", name.len()))
-            .hint(format!("shorten it, for example to '{shorter}'")));
+        return Err(Error::usage(format!(
+            "the name has {} bytes, at most {MAX_NAME} are allowed",
+            name.len()
+        ))
+        .hint(format!("shorten it, for example to '{shorter}'")));
     }
     if name.chars().any(char::is_control) {
         return Err(Error::usage("the name has control characters"));
@@ -176,13 +193,20 @@ fn check_name(name: &str) -> Result<(), Error> {
 /// [`guifi_core::Kind::Usage`] saying what is wrong.
 pub fn check_type(kind: &str) -> Result<(), Error> {
     let wrong = |why: &str| {
-        Err(Error::usage(format!("'{kind}' is not a service type: {why}")).hint("such as _http._tcp"))
+        Err(
+            Error::usage(format!("'{kind}' is not a service type: {why}"))
+                .hint("such as _http._tcp"),
+        )
     };
-    let Some((name, protocol)) = kind.split_once('.') else { return wrong("it has no protocol") };
+    let Some((name, protocol)) = kind.split_once('.') else {
+        return wrong("it has no protocol");
+    };
     if !matches!(protocol, "_tcp" | "_udp") {
         return wrong("the protocol is _tcp or _udp");
     }
-    let Some(name) = name.strip_prefix('_') else { return wrong("it begins with an underscore") };
+    let Some(name) = name.strip_prefix('_') else {
+        return wrong("it begins with an underscore");
+    };
     if name.is_empty() || name.len() > MAX_TYPE {
         return wrong("the name has 1 to 15 characters");
     }
@@ -202,15 +226,22 @@ fn check_txt(txt: &[String]) -> Result<(), Error> {
     for pair in txt {
         let key = pair.split('=').next().unwrap_or_default();
         if key.is_empty() || !key.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-            return Err(Error::usage(format!("'{pair}' is not KEY=VALUE: the key is printable ASCII and not empty")));
+            return Err(Error::usage(format!(
+                "'{pair}' is not KEY=VALUE: the key is printable ASCII and not empty"
+            )));
         }
         if pair.len() > MAX_STRING {
-            return Err(Error::usage(format!("{key}=… has {} bytes, at most {MAX_STRING} are allowed", pair.len())));
+            return Err(Error::usage(format!(
+                "{key}=… has {} bytes, at most {MAX_STRING} are allowed",
+                pair.len()
+            )));
         }
     }
     let total: usize = txt.iter().map(|t| t.len() + 1).sum();
     if total > MAX_TXT {
-        return Err(Error::usage(format!("all KEY=VALUE together have {total} bytes, at most {MAX_TXT} are allowed")));
+        return Err(Error::usage(format!(
+            "all KEY=VALUE together have {total} bytes, at most {MAX_TXT} are allowed"
+        )));
     }
     Ok(())
 }

@@ -37,7 +37,11 @@ impl Store {
         };
         let store = parsed.unwrap_or_else(|e| {
             let aside = path.with_extension("json.damaged");
-            log::error!("cannot read {}: {e}; set aside as {}", path.display(), aside.display());
+            log::error!(
+                "cannot read {}: {e}; set aside as {}",
+                path.display(),
+                aside.display()
+            );
             if let Err(e) = fs::rename(&path, &aside) {
                 log::error!("cannot rename it: {e}");
             }

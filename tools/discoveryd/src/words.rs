@@ -1,7 +1,7 @@
 //! Service types in words.
 
 /// Types that people meet, and what they are.
-const WORDS: [(&str, &str); 34] = [
+const WORDS: [(&str, &str); 35] = [
     ("_airplay._tcp", "AirPlay"),
     ("_caldavs._tcp", "Calendar"),
     ("_carddavs._tcp", "Contacts"),
@@ -12,6 +12,7 @@ const WORDS: [(&str, &str); 34] = [
     ("_ftp._tcp", "File transfer"),
     ("_git._tcp", "Git repository"),
     ("_googlecast._tcp", "Chromecast"),
+    ("_guifi-peer._udp", "Community box"),
     ("_http._tcp", "Web site"),
     ("_https._tcp", "Secure web site"),
     ("_imap._tcp", "Mail"),

@@ -10,7 +10,7 @@ use clap::CommandFactory as _;
 use guifi_bus::{DiscoveryAdminProxy, DiscoveryProxy};
 use guifi_core::Root;
 use guifi_discoveryd::{cli, config};
-use guifi_manuals::{bus, command_faults, interface, key_faults, member_faults, page};
+use guifi_testing::{bus, command_faults, interface, key_faults, member_faults, page};
 use serde_json::Value;
 use tempfile::TempDir;
 use zbus::{OwnedVariant, Variant};
@@ -184,6 +184,16 @@ fn what_may_not_be_published_is_refused_with_the_reason() {
         assert!(error.contains(why), "{why}: {error}");
     }
     assert_eq!(place.try_describe().unwrap()["published"], 0);
+    for (kind, scope, why) in [("_http", "all", "_http"), ("", "nowhere", "nowhere")] {
+        let error = block_on(async {
+            let connection = place.connect().await;
+            let discovery = DiscoveryProxy::new(&connection).await.unwrap();
+            let answer = discovery.browse(kind, scope, "").await;
+            answer.unwrap_err().to_string()
+        });
+        assert!(error.contains("net.guifi.Error.Invalid"), "{error}");
+        assert!(error.contains(why), "{why}: {error}");
+    }
 }
 
 #[test]
@@ -302,16 +312,22 @@ fn the_example_configuration_is_the_defaults() {
 
 #[test]
 fn a_wrong_configuration_is_refused_before_anything_starts() {
-    for (text, why) in [
-        ("check_seconds = 5\n", "check_seconds"),
-        ("check_timeout_seconds = 0\n", "check_timeout_seconds"),
-        ("lifetime_days = 31\n", "lifetime_days"),
-        ("[bridge]\n", "line 1: unknown field"),
-        ("check_seconds = \n", "line 1"),
+    let service = "[[service]]\nname = 'x'\ntype = '_http._tcp'\n";
+    for (file, text, why) in [
+        ("discoveryd.toml", "check_seconds = 5\n", "check_seconds"),
+        (
+            "discoveryd.toml",
+            "check_timeout_seconds = 0\n",
+            "timeout_seconds",
+        ),
+        ("discoveryd.toml", "lifetime_days = 31\n", "lifetime_days"),
+        ("discoveryd.toml", "[bridge]\n", "line 1: unknown field"),
+        ("discoveryd.toml", "check_seconds = \n", "line 1"),
+        ("services.d/x.toml", service, "missing field `port`"),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("etc/guifi")).unwrap();
-        fs::write(dir.path().join("etc/guifi/discoveryd.toml"), text).unwrap();
+        fs::create_dir_all(dir.path().join("etc/guifi/services.d")).unwrap();
+        fs::write(dir.path().join("etc/guifi").join(file), text).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_guifi-discoveryd"))
             .arg("--check")
             .env("GUIFI_ROOT", dir.path())

@@ -94,19 +94,17 @@ impl Client {
     pub(crate) async fn drain(&self) -> io::Result<()> {
         loop {
             self.queued.notified().await;
-            loop {
-                let Some((packet, descriptor)) = lock(&self.queue).pop_front() else {
-                    break;
-                };
-                let descriptor = descriptor.as_ref().map(|d| d.as_fd());
-                let sent = self
-                    .socket
-                    .async_io(Interest::WRITABLE, || {
-                        packet::send(&self.socket, &packet, descriptor)
-                    })
-                    .await;
-                sent?;
-            }
+            let send = || {
+                // Each stays in the queue until it is sent, so that none overtakes it.
+                let mut queue = lock(&self.queue);
+                while let Some((packet, descriptor)) = queue.front() {
+                    let descriptor = descriptor.as_ref().map(|d| d.as_fd());
+                    packet::send(&self.socket, packet, descriptor)?;
+                    queue.pop_front();
+                }
+                Ok(())
+            };
+            self.socket.async_io(Interest::WRITABLE, send).await?;
         }
     }
 
@@ -172,4 +170,50 @@ pub(crate) fn hung_up(socket: &UnixStream) -> bool {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use guifi_core::Root;
+    use guifi_streams::{MAX_PACKET, Reason};
+    use std::os::unix::net::UnixStream as StdStream;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_program_that_lags_gets_its_events_in_order() {
+        let (ours, theirs) = packet::pair().unwrap();
+        let ours = StdStream::from(ours);
+        ours.set_nonblocking(true).unwrap();
+        let user = User::new(&Root::new("/nonexistent"), 0);
+        let client = Arc::new(Client::new(UnixStream::from_std(ours).unwrap(), user));
+        let draining = tokio::spawn({
+            let client = client.clone();
+            async move { client.drain().await }
+        });
+        let event = |id| Event::Refused {
+            id,
+            reason: Reason::Busy,
+            text: "x".repeat(500),
+        };
+        for id in 0..2000 {
+            client.say(&event(id), None);
+        }
+        assert!(client.lags());
+        let reader = tokio::task::spawn_blocking(move || {
+            let mut buffer = vec![0; MAX_PACKET];
+            for id in 0..2500 {
+                let (length, _) = packet::receive(&theirs, &mut buffer).unwrap();
+                assert_eq!(Event::decode(&buffer[..length]).unwrap(), event(id));
+            }
+        });
+        for id in 2000..2500 {
+            client.say(&event(id), None);
+            tokio::task::yield_now().await;
+        }
+        reader.await.unwrap();
+        assert!(!client.lags());
+        draining.abort();
+    }
 }

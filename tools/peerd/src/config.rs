@@ -129,16 +129,7 @@ mod tests {
 
     #[test]
     fn the_example_says_the_defaults() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../systemd/etc/guifi/peerd.toml"
-        );
-        let example = std::fs::read_to_string(path).unwrap();
-        let text: String = example
-            .lines()
-            .filter(|line| !line.starts_with("# "))
-            .map(|line| line.strip_prefix('#').unwrap_or(line).to_owned() + "\n")
-            .collect();
+        let text = guifi_testing::example("peerd");
         let mut settings = with(&text).unwrap();
         assert_eq!(settings.protocols.remove("example").unwrap(), ["nobody"]);
         assert_eq!(settings, Settings::default());

@@ -3,15 +3,15 @@
 
 mod bed;
 
-use std::collections::BTreeSet;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use bed::bus::{Avahi, Bus};
+use bed::avahi::Avahi;
 use bed::*;
 use futures_util::StreamExt as _;
 use guifi_bus::{PEER, PeerAdminProxy, PeerProxy};
 use guifi_streams::{Client, Key};
+use guifi_testing::bus::{Bus, contract};
 use serde_json::Value;
 
 fn place(bus: &Bus) -> Box {
@@ -47,53 +47,13 @@ fn joined(bus: &Bus) -> (Box, Client, Box, Client) {
     (a, ca, b, cb)
 }
 
-/// Interface, member and arguments of everything in an introspection document.
-fn members(xml: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let (mut interface, mut member) = (String::new(), String::new());
-    let attribute = |tag: &str, name: &str| {
-        tag.split_once(&format!(" {name}=\""))
-            .and_then(|(_, rest)| rest.split('"').next())
-            .unwrap_or("")
-            .to_owned()
-    };
-    for tag in xml.split('<').skip(1) {
-        let name = attribute(tag, "name");
-        match tag.split([' ', '>', '/']).next().unwrap() {
-            "interface" => interface = name,
-            "method" | "signal" | "property" => {
-                member = name;
-                found.insert(format!("{interface} {member}"));
-            }
-            "arg" => {
-                let (kind, direction) = (attribute(tag, "type"), attribute(tag, "direction"));
-                found.insert(format!("{interface} {member} {name} {kind} {direction}"));
-            }
-            _ => {}
-        }
-    }
-    found.retain(|line| line.starts_with("net.guifi."));
-    found
-}
-
 #[test]
 fn the_daemon_introspects_exactly_its_contract() {
     let bus = Bus::new();
     let _place = place(&bus);
-    let said = block_on(async {
-        let connection = bus.connect().await;
-        zbus::fdo::IntrospectableProxy::builder(&connection)
-            .destination(PEER.name)
-            .path(PEER.path)
-            .build()
-            .await
-            .unwrap()
-            .introspect()
-            .await
-            .unwrap()
-    });
-    let contract = guifi_manuals::interface("net.guifi.Peer1");
-    assert_eq!(members(&said), members(&contract));
+    let said = block_on(bus.introspect(PEER.name, PEER.path));
+    let written = guifi_testing::interface("net.guifi.Peer1");
+    assert_eq!(contract(&said), contract(&written));
 }
 
 #[test]
@@ -116,6 +76,9 @@ fn every_method_answers() {
         );
         assert!(reads.ping(&key).await.unwrap() < 1_000_000);
         let said: Value = serde_json::from_str(&reads.describe().await.unwrap()).unwrap();
+        let page = guifi_testing::page("net.guifi.Peer1.5");
+        let faults = guifi_testing::document_faults(&page, &said);
+        assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(said["key"], ca.own_key().to_string());
         assert_eq!(said["community"]["id"], COMMUNITY);
         assert_eq!(

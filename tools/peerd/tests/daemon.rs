@@ -113,12 +113,12 @@ fn the_socket_of_the_service_manager_is_used() {
 #[test]
 fn the_manuals_name_everything_and_nothing_else() {
     let none: Vec<String> = Vec::new();
-    let page = guifi_manuals::page;
+    let page = guifi_testing::page;
     let daemon = guifi_peerd::cli::Cli::command();
     let command = guifi_peerd::command::Cli::command();
-    let faults = guifi_manuals::command_faults(&page("guifi-peerd.8"), &daemon);
+    let faults = guifi_testing::command_faults(&page("guifi-peerd.8"), &daemon);
     assert_eq!(faults, none);
-    let faults = guifi_manuals::command_faults(&page("guifi-peer.1"), &command);
+    let faults = guifi_testing::command_faults(&page("guifi-peer.1"), &command);
     assert_eq!(faults, none);
     let keys = [
         "port",
@@ -128,9 +128,9 @@ fn the_manuals_name_everything_and_nothing_else() {
         "max_streams",
         "protocol.NAME.users",
     ];
-    let faults = guifi_manuals::key_faults(&page("guifi-peerd.toml.5"), keys);
+    let faults = guifi_testing::key_faults(&page("guifi-peerd.toml.5"), keys);
     assert_eq!(faults, none);
-    let contract = guifi_manuals::interface("net.guifi.Peer1");
-    let faults = guifi_manuals::member_faults(&page("net.guifi.Peer1.5"), &contract);
+    let contract = guifi_testing::interface("net.guifi.Peer1");
+    let faults = guifi_testing::member_faults(&page("net.guifi.Peer1.5"), &contract);
     assert_eq!(faults, none);
 }

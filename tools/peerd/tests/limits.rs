@@ -222,6 +222,28 @@ fn garbage_on_the_socket_ends_that_connection_only() {
     drop(others);
 }
 
+/// A connection to a box by software that is not ours, with a key of its own. The endpoint
+/// must outlive it.
+async fn connect_as(
+    secret: iroh::SecretKey,
+    place: &Box,
+    client: &Client,
+) -> (iroh::Endpoint, iroh::endpoint::Connection) {
+    let endpoint = iroh::Endpoint::builder(iroh::endpoint::presets::Minimal)
+        .secret_key(secret)
+        .portmapper_config(iroh::endpoint::PortmapperConfig::Disabled)
+        .bind()
+        .await
+        .unwrap();
+    let id = iroh::EndpointId::from_bytes(&client.own_key().0).unwrap();
+    let target = iroh::EndpointAddr::new(id).with_ip_addr(place.address());
+    let connection = endpoint
+        .connect(target, guifi_peerd::header::ALPN)
+        .await
+        .unwrap();
+    (endpoint, connection)
+}
+
 #[test]
 fn garbage_on_the_udp_port_and_in_stream_headers_is_survived() {
     let (a, ca, b, cb) = pair();
@@ -250,18 +272,7 @@ fn garbage_on_the_udp_port_and_in_stream_headers_is_survived() {
             member(broken, vec![]),
         ]))
         .unwrap();
-        let endpoint = iroh::Endpoint::builder(iroh::endpoint::presets::Minimal)
-            .secret_key(secret)
-            .portmapper_config(iroh::endpoint::PortmapperConfig::Disabled)
-            .bind()
-            .await
-            .unwrap();
-        let id = iroh::EndpointId::from_bytes(&cb.own_key().0).unwrap();
-        let target = iroh::EndpointAddr::new(id).with_ip_addr(b.address());
-        let connection = endpoint
-            .connect(target, guifi_peerd::header::ALPN)
-            .await
-            .unwrap();
+        let (_endpoint, connection) = connect_as(secret, &b, &cb).await;
         for header in [
             &b"\x02\x04sync"[..],
             b"\x01\x00",
@@ -295,17 +306,7 @@ fn a_stranger_that_says_nothing_is_disconnected() {
         .build()
         .unwrap();
     let why = runtime.block_on(async {
-        let endpoint = iroh::Endpoint::builder(iroh::endpoint::presets::Minimal)
-            .portmapper_config(iroh::endpoint::PortmapperConfig::Disabled)
-            .bind()
-            .await
-            .unwrap();
-        let id = iroh::EndpointId::from_bytes(&cb.own_key().0).unwrap();
-        let target = iroh::EndpointAddr::new(id).with_ip_addr(b.address());
-        let connection = endpoint
-            .connect(target, guifi_peerd::header::ALPN)
-            .await
-            .unwrap();
+        let (_endpoint, connection) = connect_as(iroh::SecretKey::generate(), &b, &cb).await;
         let long = SOON * 3;
         tokio::time::timeout(long, connection.closed())
             .await

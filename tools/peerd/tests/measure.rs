@@ -47,7 +47,7 @@ fn cpu(place: &Box) -> f64 {
 #[test]
 #[ignore = "takes a minute and prints figures"]
 fn figures() {
-    let bus = bed::bus::Bus::new();
+    let bus = guifi_testing::bus::Bus::new();
     let a = Box::with("", &[], &[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())]);
     let b = Box::new();
     idle(&a, "not joined");

@@ -127,7 +127,7 @@ fn boxes_that_cannot_reach_each_other_meet_at_a_member_that_relays() {
         cable(&middle, space, &format!("10.8.{net}"));
         space.ip(&format!("route add 10.8.0.1 via 10.8.{net}.1"));
     }
-    let bus = bed::bus::Bus::new();
+    let bus = guifi_testing::bus::Bus::new();
     let m = Box::with(
         "relay = true\n",
         &["ip", "netns", "exec", &middle.0],

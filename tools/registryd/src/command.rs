@@ -190,7 +190,10 @@ async fn list(
     } else {
         table::records(&found)
     })?;
-    while watch {
+    if !watch {
+        return Ok(());
+    }
+    loop {
         if changes.next().await.is_none() {
             return Err(Error::new(Kind::Unavailable, "the bus is gone"));
         }
@@ -202,7 +205,6 @@ async fn list(
             table::changes(&found)
         })?;
     }
-    Ok(())
 }
 
 async fn members(cli: &Command, reads: &RegistryProxy<'_>) -> Result<(), Error> {

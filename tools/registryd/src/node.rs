@@ -128,6 +128,8 @@ pub struct Node {
     store: Store,
     /// Changes that the store could not take, for the next attempt.
     unsaved: Vec<Change>,
+    /// The last write of a record of this box failed.
+    write_failed: bool,
     gossip: Gossip,
     time: CommunityTime,
     home: Home,
@@ -183,6 +185,7 @@ impl Node {
             book,
             store,
             unsaved: Vec::new(),
+            write_failed: false,
             gossip: Gossip::new(own, community, rng.random(), now.at),
             time: CommunityTime::default(),
             home,
@@ -263,10 +266,10 @@ impl Node {
         self.counters
     }
 
-    /// Whether all that is known is on disk.
+    /// Whether all that is known is on disk, and the last write worked.
     #[must_use]
     pub fn saved(&self) -> bool {
-        self.unsaved.is_empty()
+        self.unsaved.is_empty() && !self.write_failed
     }
 
     /// Milliseconds to add to the own clock for community time.

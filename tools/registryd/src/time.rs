@@ -44,7 +44,7 @@ pub struct CommunityTime {
 impl CommunityTime {
     /// Notes that at `own_ms` a member's clock said `theirs_ms`.
     pub fn observe(&mut self, member: Key, own_ms: u64, theirs_ms: u64) {
-        if theirs_ms < BUILT_MS || theirs_ms > (1 << 53) {
+        if !(BUILT_MS..=1 << 53).contains(&theirs_ms) {
             self.offsets.remove(&member);
             return;
         }

@@ -5,23 +5,17 @@ mod town;
 
 use clap::CommandFactory as _;
 use guifi_core::Root;
-use guifi_manuals::{bus, command_faults, interface, key_faults, member_faults, page};
 use guifi_registryd::{cli, config};
+use guifi_testing::{
+    bus, command_faults, document_faults, example, interface, key_faults, member_faults, page,
+};
 use town::{Place, block_on};
 
 #[test]
 fn the_daemon_introspects_exactly_its_contract() {
     let place = Place::new();
-    let seen = block_on(async {
-        let connection = place.connect().await;
-        let proxy = zbus::fdo::IntrospectableProxy::builder(&connection)
-            .destination(guifi_bus::REGISTRY.name)
-            .path(guifi_bus::REGISTRY.path)
-            .build()
-            .await
-            .unwrap();
-        proxy.introspect().await.unwrap()
-    });
+    let registry = guifi_bus::REGISTRY;
+    let seen = block_on(place.bus.introspect(registry.name, registry.path));
     assert_eq!(
         bus::contract(&seen),
         bus::contract(&interface("net.guifi.Registry1"))
@@ -45,40 +39,23 @@ fn the_manuals_name_every_option_key_and_member() {
 fn the_manual_shows_every_member_of_the_described_document() {
     let place = Place::new();
     place.found("osona", "one");
-    let page = page("net.guifi.Registry1.5");
-    let document = place.describe();
-    for key in document.as_object().unwrap().keys() {
-        let found = page
-            .split(|c: char| !(c.is_ascii_lowercase() || c == '_'))
-            .any(|w| w == key);
-        assert!(found, "{key} is not in the manual");
-    }
+    let faults = document_faults(&page("net.guifi.Registry1.5"), &place.describe());
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[test]
 fn the_example_configuration_is_the_defaults() {
-    let text = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../systemd/etc/guifi/registryd.toml"
-    ))
-    .unwrap();
-    let written: Vec<String> = text
-        .lines()
-        .map(|line| match line.strip_prefix('#') {
-            Some(key) if !key.starts_with(' ') => key.to_owned(),
-            _ => line.to_owned(),
-        })
-        .collect();
+    let written = example("registryd");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("etc/guifi/registryd.toml");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, written.join("\n")).unwrap();
+    std::fs::write(&file, &written).unwrap();
     let loaded: config::Written = guifi_core::load(&Root::new(dir.path()), "registryd").unwrap();
     assert_eq!(loaded, config::Written::default());
     for key in config::KEYS {
         let key = key.rsplit('.').next().unwrap();
         assert!(
-            written.iter().any(|l| l.starts_with(&format!("{key} = "))),
+            written.lines().any(|l| l.starts_with(&format!("{key} = "))),
             "{key} is not shown"
         );
     }

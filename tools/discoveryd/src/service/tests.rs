@@ -26,7 +26,12 @@ fn each_fault_is_named() {
         change(&mut service);
         service.validate().unwrap_err().to_string()
     };
-    let host = |address: &str| Some(Host { name: "printer".into(), addresses: vec![address.parse().unwrap()] });
+    let host = |address: &str| {
+        Some(Host {
+            name: "printer".into(),
+            addresses: vec![address.parse().unwrap()],
+        })
+    };
     for (text, why) in [
         (fault(&|s| s.name = String::new()), "empty"),
         (fault(&|s| s.name = "ñ".repeat(32)), "64 bytes"),
@@ -34,8 +39,14 @@ fn each_fault_is_named() {
         (fault(&|s| s.port = 0), "port"),
         (fault(&|s| s.txt = vec!["=x".into()]), "KEY=VALUE"),
         (fault(&|s| s.txt = vec!["ñ=x".into()]), "KEY=VALUE"),
-        (fault(&|s| s.txt = vec![format!("a={}", "x".repeat(254))]), "256 bytes"),
-        (fault(&|s| s.txt = vec![format!("a={}", "x".repeat(250)); 6]), "1518 bytes"),
+        (
+            fault(&|s| s.txt = vec![format!("a={}", "x".repeat(254))]),
+            "256 bytes",
+        ),
+        (
+            fault(&|s| s.txt = vec![format!("a={}", "x".repeat(250)); 6]),
+            "1518 bytes",
+        ),
         (fault(&|s| s.r#type = "_dns._udp".into()), "--check none"),
         (fault(&|s| s.host = host("fe80::1")), "other links"),
         (fault(&|s| s.host = host("169.254.3.4")), "other links"),
@@ -50,8 +61,19 @@ fn types_follow_rfc_6335() {
         check_type(good).unwrap();
     }
     for bad in [
-        "", "http", "_http", "http._tcp", "_http._sctp", "_._tcp", "_1234._tcp", "_-a._tcp",
-        "_a-._tcp", "_a--b._tcp", "_abcdefghijklmnop._tcp", "_a_b._tcp", "_http._tcp.local",
+        "",
+        "http",
+        "_http",
+        "http._tcp",
+        "_http._sctp",
+        "_._tcp",
+        "_1234._tcp",
+        "_-a._tcp",
+        "_a-._tcp",
+        "_a--b._tcp",
+        "_abcdefghijklmnop._tcp",
+        "_a_b._tcp",
+        "_http._tcp.local",
         "_ñ._tcp",
     ] {
         assert!(check_type(bad).is_err(), "{bad}");

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test binary uses its part
 #![allow(clippy::print_stderr)] // what is left out is said aloud
 
-pub(crate) mod bus;
+pub(crate) mod avahi;
 
 use std::fs;
 use std::io::Read as _;

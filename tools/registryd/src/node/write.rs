@@ -228,9 +228,11 @@ impl Node {
             .sign(|content| self.signer.sign(CONTEXT, content))
             .map_err(WriteError::Failed)?;
         // On disk first: the book must not know what a power cut could take back.
-        self.store
-            .apply(&[Change::Put(std::sync::Arc::new(record.clone()))])
-            .map_err(WriteError::Failed)?;
+        let stored = self
+            .store
+            .apply(&[Change::Put(std::sync::Arc::new(record.clone()))]);
+        self.write_failed = stored.is_err();
+        stored.map_err(WriteError::Failed)?;
         let encoded = record.encode();
         let merged = self.book.merge(vec![record], self.community_time(now));
         if merged.accepted.is_empty() {

@@ -44,6 +44,14 @@ impl Town {
         )
     }
 
+    fn confirm(&mut self, by: &Signer, what: &str, body: Value) -> &mut Self {
+        self.add(by, "confirm", what, T, body)
+    }
+
+    fn confirm_member(&mut self, by: &Signer, member: &Signer) -> &mut Self {
+        self.confirm(by, &format!("member/{}", member.key()), json!({}))
+    }
+
     fn ban(&mut self, by: &Signer, target: &Signer) -> &mut Self {
         self.add(by, "ban", &target.key().to_string(), T, json!({}))
     }
@@ -82,13 +90,7 @@ fn members_lead_back_to_an_administrator() {
     assert!(ruling.is_member(admin.key()) && ruling.is_member(a.key()));
     assert!(!ruling.is_member(b.key()), "a is not confirmed yet");
     assert!(!ruling.is_member(c.key()), "nobody sponsors himself");
-    town.add(
-        &admin,
-        "confirm",
-        &format!("member/{}", a.key()),
-        T,
-        json!({}),
-    );
+    town.confirm_member(&admin, &a);
     let ruling = town.ruling();
     assert!(
         ruling.is_member(b.key()) && ruling.may_sponsor(a.key()) && !ruling.may_sponsor(b.key())
@@ -100,13 +102,7 @@ fn a_member_has_256_slots_and_an_administrator_65536() {
     let [admin, a, b, c, d] = signers();
     let mut town = Town::new("open", &[&admin]);
     town.sponsor(&admin, 65_535, &a)
-        .add(
-            &admin,
-            "confirm",
-            &format!("member/{}", a.key()),
-            T,
-            json!({}),
-        )
+        .confirm_member(&admin, &a)
         .sponsor(&a, 255, &b)
         .sponsor(&a, 256, &c)
         .add(&admin, "member", "007", T, json!({"key": d.key()}));
@@ -119,13 +115,7 @@ fn in_a_closed_community_only_administrators_sponsor() {
     let [admin, a, b] = signers();
     let mut town = Town::new("closed", &[&admin]);
     town.sponsor(&admin, 0, &a)
-        .add(
-            &admin,
-            "confirm",
-            &format!("member/{}", a.key()),
-            T,
-            json!({}),
-        )
+        .confirm_member(&admin, &a)
         .sponsor(&a, 0, &b);
     let ruling = town.ruling();
     assert!(ruling.is_member(a.key()) && !ruling.is_member(b.key()));
@@ -162,13 +152,7 @@ fn nothing_signed_by_a_banned_key_counts_whatever_its_date() {
     let [admin, a, b] = signers();
     let mut town = Town::new("open", &[&admin]);
     town.sponsor(&admin, 0, &a)
-        .add(
-            &admin,
-            "confirm",
-            &format!("member/{}", a.key()),
-            T,
-            json!({}),
-        )
+        .confirm_member(&admin, &a)
         .sponsor(&a, 0, &b)
         .ban(&admin, &a);
     let ruling = town.ruling();
@@ -222,11 +206,9 @@ fn two_rotations_freeze_both_until_an_administrator_decides() {
             .all(|s| !ruling.is_member(s.key()))
     );
     assert!(ruling.frozen.contains(&a.key()));
-    town.add(
+    town.confirm(
         &admin,
-        "confirm",
         &format!("rotate/{}", a.key()),
-        T,
         json!({"key": mine.key()}),
     );
     let ruling = town.ruling();
@@ -266,13 +248,7 @@ fn the_first_claim_wins_unless_an_administrator_confirmed_another() {
         ruling.host_label(a.key(), "photos", "vic"),
         fallback_label(a.key())
     );
-    town.add(
-        &admin,
-        "confirm",
-        "claim/dns/vic/photos",
-        T,
-        json!({"key": a.key()}),
-    );
+    town.confirm(&admin, "claim/dns/vic/photos", json!({"key": a.key()}));
     assert_eq!(town.ruling().host_label(a.key(), "photos", "vic"), "photos");
     town.add(
         &admin,

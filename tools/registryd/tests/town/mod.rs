@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use guifi_bus::{RegistryAdminProxy, RegistryProxy};
-use guifi_manuals::bus::Bus;
+use guifi_testing::bus::Bus;
 use serde_json::Value;
 use tempfile::TempDir;
 use zbus::{OwnedVariant, Variant};
@@ -101,11 +101,7 @@ impl Place {
     }
 
     pub(crate) async fn connect(&self) -> zbus::Connection {
-        let address = self.bus.address();
-        zbus::connection::Builder::address(address.as_str())
-            .build()
-            .await
-            .unwrap()
+        self.bus.connect().await
     }
 
     fn try_describe(&self) -> Option<Value> {

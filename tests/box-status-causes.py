@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""guifi-status on a broken box names the cause: peers, Avahi, port 53, disk, clock, reachability."""
+
+import re
+
+from bed.case import check, eventually, main
+
+NEEDS = "town"
+TIMEOUT = 420
+
+STATE = "/var/lib/guifi/registryd"
+FAKE = """[Service]
+Environment=LD_PRELOAD={library} FAKETIME=-1d FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_NO_CACHE=1
+"""
+
+
+def _names(box, cause, pattern, deadline=60):
+    def probe():
+        status = box.run("guifi-status 2>&1", check=False)
+        found = re.search(pattern, status.stdout, re.IGNORECASE)
+        check(found and status.returncode in (1, 69), f"status {status.returncode}:\n{status.stdout}")
+        return True
+
+    eventually(f"guifi-status on {box} names the cause: {cause}", probe, deadline, every=1)
+
+
+def _well(box):
+    eventually(f"{box} is well again", lambda: box.ok("guifi-status"), 90, every=1)
+
+
+def test(town):
+    """One fault after the other on one box; each is undone."""
+    box = town["vic-02"]
+    _avahi(box)
+    _port(box)
+    _disk(box)
+    _clock(box)
+    _peers(box)
+    _wall(box)
+
+
+def _avahi(box):
+    box.sh("systemctl mask --runtime --now avahi-daemon.socket avahi-daemon.service")
+    try:
+        _names(box, "Avahi gone", "avahi")
+    finally:
+        box.sh("systemctl unmask --runtime avahi-daemon.socket avahi-daemon.service; systemctl start avahi-daemon")
+    _well(box)
+
+
+def _port(box):
+    box.sh("systemctl stop guifi-dnsd")
+    box.sh("systemd-run --unit=taken-udp socat -u UDP4-RECV:53 OPEN:/dev/null; systemd-run --unit=taken-tcp socat -u TCP4-LISTEN:53,fork OPEN:/dev/null")
+    try:
+        box.run("systemctl start --no-block guifi-dnsd")
+        _names(box, "port 53 taken", r"port 53\b")
+    finally:
+        box.sh("systemctl stop taken-udp taken-tcp; systemctl reset-failed; systemctl restart guifi-dnsd")
+    _well(box)
+
+
+def _disk(box):
+    box.sh(f"systemctl stop guifi-registryd; cp -a {STATE} /root/state; mount -t tmpfs -o size=8m tmpfs {STATE}")
+    box.sh(f"chown --reference=/root/state {STATE}; chmod --reference=/root/state {STATE}; cp -a /root/state/. {STATE}/")
+    try:
+        box.sh("systemctl start guifi-registryd")
+        box.run(f"dd if=/dev/zero of={STATE}/fill bs=64k", check=False)
+        box.run(f"dd if=/dev/zero of={STATE}/fill2 bs=1k", check=False)
+        box.run("guifi-publish --global 'No room' _http._tcp 8099 --check none", check=False)
+        _names(box, "disk full", r"disk|space|full")
+    finally:
+        box.sh(f"systemctl stop guifi-registryd; umount {STATE}; systemctl reset-failed; systemctl start guifi-registryd; rm -rf /root/state")
+    box.run("guifi-unpublish 'No room' _http._tcp", check=False)
+    _well(box)
+
+
+def _clock(box):
+    library = box.sh("ls /usr/lib/*/faketime/libfaketimeMT.so.1")
+    for unit in ("guifi-registryd", "guifi-peerd"):
+        box.write(f"/run-later/{unit}.conf", FAKE.format(library=library))
+        box.sh(f"mkdir -p /run/systemd/system/{unit}.service.d; cp /run-later/{unit}.conf /run/systemd/system/{unit}.service.d/")
+    box.sh("rm -rf /run-later; systemctl daemon-reload; systemctl restart guifi-peerd guifi-registryd")
+    try:
+        _names(box, "clock wrong", "clock")
+    finally:
+        box.sh("rm -rf /run/systemd/system/guifi-*.d; systemctl daemon-reload; systemctl restart guifi-peerd guifi-registryd")
+    _well(box)
+
+
+def _peers(box):
+    box.pull()
+    try:
+        _names(box, "no peers", r"no (other |connected )?(peer|box)|peers?: *(0|none)", 120)
+    finally:
+        box.plug()
+    _well(box)
+
+
+def _wall(box):
+    rules = "table inet wall { chain in { type filter hook input priority 0; ct state established,related accept; udp dport 7656 drop; tcp dport 7656 drop; } }"
+    box.sh(f"nft '{rules}'; systemctl restart guifi-peerd")
+    try:
+        _names(box, "unreachable from outside", r"reach", 120)
+    finally:
+        box.sh("nft delete table inet wall; systemctl restart guifi-peerd")
+    _well(box)
+
+
+main(__name__, __file__)

@@ -1,0 +1,142 @@
+//! `net.guifi.Dns1` on the system bus; the daemon answers questions without the bus too, and
+//! comes back to it when it returns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guifi_bus::{DNS, Failure, sealed_file};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+use zbus::{Connection, OwnedFd, connection, interface};
+
+use crate::service::Parts;
+use crate::{feed, text};
+
+/// How long the start waits for the bus.
+const START: Duration = Duration::from_secs(5);
+/// The longest pause between attempts to come back to the bus.
+const LONGEST: Duration = Duration::from_secs(30);
+
+struct Reads(Arc<Parts>);
+
+struct Admin(Arc<Parts>);
+
+#[interface(name = "net.guifi.Dns1")]
+impl Reads {
+    fn describe(&self) -> String {
+        describe(&self.0).to_string()
+    }
+
+    fn show(&self, zone: &str) -> Result<OwnedFd, Failure> {
+        let zones = self.0.board.get().zones.clone();
+        let text = text::show(&zones, zone)
+            .ok_or_else(|| Failure::NotFound(format!("there is no zone '{zone}' here")))?;
+        Ok(sealed_file(text.as_bytes())?)
+    }
+}
+
+#[interface(name = "net.guifi.Dns1.Admin")]
+impl Admin {
+    fn flush(&self) {
+        self.0.forwarder.flush();
+    }
+}
+
+/// The document of `Describe` and of `guifi-dns status --json`; see net.guifi.Dns1(5).
+pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
+    let snapshot = parts.board.get();
+    let zones = &snapshot.zones;
+    let overview = parts.overview();
+    let listed: Vec<_> = zones
+        .built
+        .iter()
+        .map(|(zone, built)| {
+            json!({
+                "zone": zone,
+                "domain": built.apex.to_string(),
+                "serial": overview.serials.get(zone),
+                "parts": built.table.parts,
+                "boxes": built.boxes,
+                "instances": built.instances,
+                "names": built.table.names,
+                "records": built.table.records,
+                "size_bytes": built.table.size(),
+            })
+        })
+        .collect();
+    let upstreams = parts.forwarder.upstreams();
+    let ((entries, bytes), cache) = parts.forwarder.numbers();
+    let servers: Vec<_> = upstreams.servers.iter().map(ToString::to_string).collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "listen": parts.report.get(),
+        "registry": parts.standing.get(),
+        "community": overview.community.as_ref().map(|c| json!({
+            "name": c.name,
+            "domain": c.domain.to_string().trim_end_matches('.'),
+        })),
+        "serial": zones.community.as_ref().map(|apex| apex.serial),
+        "registry_records": overview.records,
+        "zones": listed,
+        "upstreams": { "servers": servers, "source": upstreams.source },
+        "counters": parts.totals(),
+        "cache": {
+            "entries": entries,
+            "size_bytes": bytes,
+            "hits": cache.hits,
+            "misses": cache.misses,
+            "stale": cache.stale,
+            "failures": cache.failures,
+        },
+    })
+}
+
+/// Comes on the bus and stays there; returns after the first attempt.
+pub(crate) async fn start(parts: &Arc<Parts>) {
+    let first = match timeout(START, serve(parts)).await {
+        Ok(Ok(connection)) => Some(connection),
+        Ok(Err(e)) => {
+            log::warn!("cannot come on the bus: {e}; answering the last data without it");
+            None
+        }
+        Err(_) => {
+            log::warn!("the bus does not answer; answering the last data without it");
+            None
+        }
+    };
+    tokio::spawn(stay(parts.clone(), first));
+}
+
+async fn serve(parts: &Arc<Parts>) -> zbus::Result<Connection> {
+    connection::Builder::system()
+        .serve_at(DNS.path, Reads(parts.clone()))
+        .serve_at(DNS.path, Admin(parts.clone()))
+        .name(DNS.name)
+        .build()
+        .await
+}
+
+async fn stay(parts: Arc<Parts>, mut bus: Option<Connection>) {
+    let mut pause = Duration::from_secs(1);
+    loop {
+        if let Some(connection) = bus.take() {
+            tokio::select! {
+                () = connection.closed() => {}
+                () = feed::follow(&connection, &parts.news, &parts.standing) => {}
+            }
+            log::warn!("the bus is gone; answering the last data without it");
+            parts.standing.set(feed::Registry::Absent);
+            pause = Duration::from_secs(1);
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+        match timeout(START, serve(&parts)).await {
+            Ok(Ok(connection)) => {
+                log::info!("on the bus");
+                bus = Some(connection);
+            }
+            Ok(Err(e)) => log::debug!("cannot come on the bus: {e}"),
+            Err(_) => log::debug!("the bus does not answer"),
+        }
+    }
+}

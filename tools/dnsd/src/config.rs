@@ -1,0 +1,218 @@
+//! `dnsd.toml`: as written, and as checked.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use guifi_core::{Error, Kind, Root};
+use serde::Deserialize;
+
+use crate::name::Name;
+
+/// The file as written; see guifi-dnsd.toml(5).
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Written {
+    listen: Vec<IpAddr>,
+    port: u16,
+    workers: u8,
+    allow: Vec<String>,
+    cache_bytes: usize,
+    upstream: WrittenUpstream,
+    tcp: WrittenTcp,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenUpstream {
+    servers: Vec<String>,
+    zones: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenTcp {
+    connections: usize,
+    per_client: usize,
+    idle_seconds: u32,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            port: 53,
+            workers: 0,
+            allow: Vec::new(),
+            cache_bytes: 2 << 20,
+            upstream: WrittenUpstream::default(),
+            tcp: WrittenTcp::default(),
+        }
+    }
+}
+
+impl Default for WrittenTcp {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            per_client: 8,
+            idle_seconds: 10,
+        }
+    }
+}
+
+/// The configuration as the daemon uses it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Addresses to listen on; empty: all of this box.
+    pub listen: Vec<IpAddr>,
+    /// Port, UDP and TCP.
+    pub port: u16,
+    /// Number of UDP workers, at least 1.
+    pub workers: usize,
+    /// Further networks to resolve for: address and length of the prefix.
+    pub allow: Vec<(IpAddr, u8)>,
+    /// Octets of the cache.
+    pub cache_bytes: usize,
+    /// Servers to forward to; empty: those that the system had.
+    pub servers: Vec<SocketAddr>,
+    /// Zones (lower case) with servers of their own.
+    pub zones: BTreeMap<Name, Vec<SocketAddr>>,
+    /// Open TCP connections, in all.
+    pub tcp_connections: usize,
+    /// Open TCP connections of one address.
+    pub tcp_per_client: usize,
+    /// How long a silent TCP connection is kept.
+    pub tcp_idle: Duration,
+}
+
+/// The most workers that are started by themselves.
+const MAX_AUTOMATIC: usize = 4;
+
+impl Settings {
+    /// Loads `dnsd.toml` and its drop-ins.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] naming the file or the key.
+    pub fn load(root: &Root) -> Result<Self, Error> {
+        Self::check(guifi_core::load::<Written>(root, "dnsd")?)
+    }
+
+    /// Checks what was written.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] naming the key.
+    pub fn check(written: Written) -> Result<Self, Error> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = match usize::from(written.workers) {
+            0 => cores.min(MAX_AUTOMATIC),
+            n @ 1..=64 => n,
+            n => return Err(wrong("workers", &n.to_string(), "at most 64")),
+        };
+        if written.port == 0 {
+            return Err(wrong("port", "0", "1 to 65535"));
+        }
+        if written.tcp.connections == 0 || written.tcp.per_client == 0 {
+            return Err(wrong("tcp", "0", "at least one connection"));
+        }
+        let mut zones = BTreeMap::new();
+        for (zone, servers) in &written.upstream.zones {
+            let name = Name::parse(zone).filter(|_| zone.is_ascii());
+            let name = name.ok_or_else(|| wrong("upstream.zones", zone, "a domain name"))?;
+            zones.insert(name.lower(), addresses("upstream.zones", servers)?);
+        }
+        let allow = written.allow.iter().map(|text| {
+            network(text).ok_or_else(|| wrong("allow", text, "a network such as 10.0.0.0/8"))
+        });
+        Ok(Self {
+            workers,
+            allow: allow.collect::<Result<_, _>>()?,
+            servers: addresses("upstream.servers", &written.upstream.servers)?,
+            zones,
+            listen: written.listen,
+            port: written.port,
+            cache_bytes: written.cache_bytes,
+            tcp_connections: written.tcp.connections,
+            tcp_per_client: written.tcp.per_client,
+            tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
+        })
+    }
+}
+
+fn wrong(key: &str, value: &str, wanted: &str) -> Error {
+    let message = format!("cannot use key '{key}' of dnsd.toml: '{value}' is not {wanted}");
+    Error::new(Kind::Config, message)
+}
+
+/// `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {
+    let one = |text: &String| {
+        let plain = text
+            .parse::<IpAddr>()
+            .ok()
+            .map(|ip| SocketAddr::new(ip, 53));
+        plain
+            .or_else(|| text.parse().ok())
+            .ok_or_else(|| wrong(key, text, "an address"))
+    };
+    texts.iter().map(one).collect()
+}
+
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address.parse().ok()?, length.parse().ok()?),
+        None => (text.parse().ok()?, 128),
+    };
+    let most = match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    };
+    (length <= most || !text.contains('/')).then_some((address, length.min(most)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn check(text: &str) -> Result<Settings, Error> {
+        Settings::check(toml::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn the_example_shows_every_default() {
+        let uncommented = guifi_testing::example("dnsd");
+        let written: Written = toml::from_str(&uncommented).unwrap();
+        assert_eq!(written, Written::default());
+        let keys: toml::Table = toml::from_str(&uncommented).unwrap();
+        assert_eq!(keys.len(), 7, "every key is shown: {keys:?}");
+    }
+
+    #[test]
+    fn wrong_values_name_their_key() {
+        for (text, key) in [
+            ("port = 0", "port"),
+            ("workers = 65", "workers"),
+            ("allow = ['10.0.0.0/33']", "allow"),
+            ("allow = ['x']", "allow"),
+            ("[upstream]\nservers = ['dns']", "upstream.servers"),
+            ("[upstream.zones]\n'a..b' = ['10.0.0.1']", "upstream.zones"),
+        ] {
+            let error = check(text).unwrap_err();
+            assert_eq!(error.kind(), Kind::Config);
+            assert!(error.to_string().contains(&format!("'{key}'")), "{error}");
+        }
+    }
+
+    #[test]
+    fn networks_and_servers_are_read() {
+        let text = "allow = ['10.0.0.0/8', 'fd00::1']\n[upstream]\nservers = ['9.9.9.9', '[::1]:54']\n\
+                    zones = { 'Corp.example' = ['10.0.0.1:5353'] }";
+        let settings = check(text).unwrap();
+        assert_eq!(settings.allow[0], ("10.0.0.0".parse().unwrap(), 8));
+        assert_eq!(settings.allow[1].1, 128);
+        assert_eq!(settings.servers[0], "9.9.9.9:53".parse().unwrap());
+        let zone = Name::parse("corp.example").unwrap();
+        assert_eq!(settings.zones[&zone], ["10.0.0.1:5353".parse().unwrap()]);
+    }
+}

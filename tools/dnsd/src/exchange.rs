@@ -1,0 +1,106 @@
+//! One question to one server: UDP from a fresh random port, TCP where that does not do.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use hickory_proto::op::Message;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::encode::HEADER;
+use crate::query::{Kind, Question};
+use crate::zone::UDP_LIMIT;
+
+/// Asks `server` what the plain query asks.
+///
+/// # Errors
+/// Those of the network; an answer that is none.
+pub async fn ask(server: SocketAddr, plain: &[u8]) -> io::Result<Message> {
+    let query = Disguised::new(plain)?;
+    match by_udp(server, &query).await? {
+        Some(answer) if !answer.metadata.truncation => Ok(answer),
+        _ => by_tcp(server, &query).await,
+    }
+}
+
+/// A query with what a forger would have to guess: identifier and letter case.
+struct Disguised {
+    bytes: Vec<u8>,
+    end: usize,
+}
+
+impl Disguised {
+    fn new(plain: &[u8]) -> io::Result<Self> {
+        let mut question = Question::default();
+        if question.read(plain) != Kind::Plain {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let end = question.end();
+        let mut random = [0u8; 2 + 32];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let mut bytes = plain[..end].to_vec();
+        bytes[..2].copy_from_slice(&random[..2]);
+        bytes[2] |= 1; // recursion desired
+        for (i, octet) in bytes[HEADER..end - 5].iter_mut().enumerate() {
+            // Label lengths are at most 63, below the letters.
+            if octet.is_ascii_alphabetic() && random[2 + i / 8 % 32] >> (i % 8) & 1 != 0 {
+                *octet ^= 0x20;
+            }
+        }
+        let [high, low] = (UDP_LIMIT as u16).to_be_bytes();
+        let dnssec = question.edns.is_some_and(|edns| edns.dnssec_ok);
+        let flags = if dnssec { 0x80 } else { 0 };
+        bytes[10..12].copy_from_slice(&[0, 1]);
+        bytes.extend_from_slice(&[0, 0, 41, high, low, 0, 0, flags, 0, 0, 0]);
+        Ok(Self { bytes, end })
+    }
+
+    /// Whether `answer` is to this query: `Some(false)` if only the letter case differs.
+    fn matches(&self, answer: &[u8]) -> Option<bool> {
+        let (header, question) = (answer.get(..HEADER)?, answer.get(HEADER..self.end)?);
+        let own = &self.bytes[HEADER..self.end];
+        let ours = header[..2] == self.bytes[..2]
+            && header[2] & 0x80 != 0
+            && header[4..6] == [0, 1]
+            && question.eq_ignore_ascii_case(own);
+        ours.then(|| question == own)
+    }
+}
+
+/// `None`: ask by TCP, where nobody else can answer.
+async fn by_udp(server: SocketAddr, query: &Disguised) -> io::Result<Option<Message>> {
+    let local: SocketAddr = match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(local).await?;
+    socket.connect(server).await?; // the kernel drops what comes from elsewhere
+    socket.send(&query.bytes).await?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        match query.matches(&buffer[..length]) {
+            Some(true) => return Ok(Message::from_vec(&buffer[..length]).ok()),
+            Some(false) => return Ok(None),
+            None => {} // forged, or late: the right one may still come
+        }
+    }
+}
+
+async fn by_tcp(server: SocketAddr, query: &Disguised) -> io::Result<Message> {
+    let mut stream = TcpStream::connect(server).await?;
+    let length = u16::try_from(query.bytes.len()).map_err(io::Error::other)?;
+    stream
+        .write_all(&[&length.to_be_bytes()[..], &query.bytes].concat())
+        .await?;
+    let length = stream.read_u16().await?;
+    let mut answer = vec![0; usize::from(length)];
+    stream.read_exact(&mut answer).await?;
+    if query.matches(&answer).is_none() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "an answer to another question",
+        ));
+    }
+    Message::from_vec(&answer).map_err(io::Error::other)
+}

@@ -1,0 +1,70 @@
+//! Name service of a box: authoritative for the community's domain from the registry's
+//! records, forwarding for everything else.
+
+#[cfg(test)]
+mod ask;
+pub mod batch;
+pub mod board;
+pub mod bus;
+pub mod cache;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod encode;
+pub mod exchange;
+pub mod feed;
+pub mod forward;
+pub mod keeper;
+pub mod links;
+pub mod listen;
+pub mod name;
+pub mod query;
+pub mod record;
+pub mod resolv;
+pub mod respond;
+pub mod service;
+pub mod state;
+pub mod stats;
+pub mod table;
+pub mod tcp;
+pub mod text;
+pub mod udp;
+pub mod upstream;
+pub mod zone;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use guifi_core::{Error, Root, SIGHUP, notify};
+
+use crate::cli::Cli;
+use crate::config::Settings;
+use crate::service::Service;
+
+/// The daemon.
+pub fn main() -> ExitCode {
+    guifi_core::run("guifi-dnsd", || daemon(&Cli::parse(), &Root::from_env()))
+}
+
+fn daemon(cli: &Cli, root: &Root) -> Result<(), Error> {
+    let settings = Settings::load(root)?;
+    if cli.check {
+        return Ok(());
+    }
+    let mut signals = guifi_core::signals()?;
+    let service = Service::start(root, settings)?;
+    notify::ready();
+    for signal in signals.forever() {
+        if signal != SIGHUP {
+            break;
+        }
+        notify::reloading();
+        match Settings::load(root) {
+            Ok(settings) => service.reconfigure(settings),
+            Err(e) => log::warn!("{e}; keeping the old configuration"),
+        }
+        notify::ready();
+    }
+    notify::stopping();
+    service.stop()
+}

@@ -1,0 +1,313 @@
+//! The responder against plain, odd and hostile messages.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use hickory_proto::rr::RecordType;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::ask::{query, raw};
+use crate::name::Name;
+use crate::record::{Line, Store};
+use crate::zone::{Builder, Community};
+
+/// 60 instances of one type, so that answers do not fit.
+fn snapshot() -> &'static Snapshot {
+    static SNAPSHOT: OnceLock<Snapshot> = OnceLock::new();
+    SNAPSHOT.get_or_init(|| {
+        let mut store = Store::default();
+        let mut dirty = BTreeSet::new();
+        for n in 0..60 {
+            let kind = if n < 10 { "_ten._tcp" } else { "_many._tcp" };
+            let service = json!({"instance": format!("Service {n}"), "type": kind, "port": 80});
+            for (record, name, body) in [
+                (
+                    "box",
+                    "box",
+                    json!({"spine": {"addresses": [format!("10.0.0.{}", n + 1)]}}),
+                ),
+                ("service", "s", service),
+            ] {
+                let line: Line = serde_json::from_value(json!({
+                    "owner": format!("{n}"), "owner_name": format!("box-{n}"),
+                    "owner_zone": "vic", "kind": record, "name": name, "body": body,
+                }))
+                .unwrap();
+                store.apply(&line, &mut dirty);
+            }
+        }
+        let community = Community {
+            name: "osona".into(),
+            domain: Name::parse("osona.internal").unwrap(),
+            own_zone: "".into(),
+        };
+        let mut builder = Builder::new(1);
+        builder.update(Some(&community), &store, &dirty, &[], 2);
+        Snapshot {
+            zones: Arc::new(builder.zones().clone()),
+            policy: Arc::default(),
+        }
+    })
+}
+
+fn udp(bytes: &[u8]) -> (Outcome, Vec<u8>) {
+    raw(snapshot(), bytes, Transport::Udp)
+}
+
+const MANY: &str = "_many._tcp.vic.osona.internal.";
+const TEN: &str = "_ten._tcp.vic.osona.internal.";
+
+#[test]
+fn the_letter_case_of_the_question_comes_back() {
+    let bytes = query("bOx-1.VIC.Osona.Internal.", RecordType::A, None)
+        .to_vec()
+        .unwrap();
+    let (outcome, out) = udp(&bytes);
+    assert_eq!(outcome, Outcome::Answer);
+    assert_eq!(out[12..bytes.len()], bytes[12..]);
+    assert_eq!(out[..2], bytes[..2]);
+}
+
+#[test]
+fn what_does_not_fit_says_so_and_comes_by_tcp() {
+    for (size, limit) in [(None, 512), (Some(100), 512), (Some(4096), 1232)] {
+        let bytes = query(MANY, RecordType::PTR, size).to_vec().unwrap();
+        let (outcome, out) = udp(&bytes);
+        let message = Message::from_vec(&out).unwrap();
+        assert_eq!(outcome, Outcome::Truncated, "{size:?}");
+        assert!(out.len() <= limit && message.metadata.truncation);
+        // Clients without EDNS may not know of TCP either: they get what fits.
+        let some = message.answers.len() >= 12 && message.answers.len() < 50;
+        assert!(if size.is_none() {
+            some
+        } else {
+            message.answers.is_empty()
+        });
+        assert_eq!(message.edns.is_some(), size.is_some());
+    }
+    let bytes = query(MANY, RecordType::PTR, None).to_vec().unwrap();
+    let (_, out) = raw(snapshot(), &bytes, Transport::Tcp);
+    assert_eq!(Message::from_vec(&out).unwrap().answers.len(), 50);
+}
+
+#[test]
+fn additional_records_come_as_far_as_they_fit() {
+    let mut counts = Vec::new();
+    for size in [None, Some(700), Some(1232)] {
+        let bytes = query(TEN, RecordType::PTR, size).to_vec().unwrap();
+        let (outcome, out) = udp(&bytes);
+        assert_eq!(outcome, Outcome::Answer);
+        assert!(out.len() <= size.map_or(512, usize::from));
+        let message = Message::from_vec(&out).unwrap();
+        assert_eq!(message.answers.len(), 10);
+        assert!(!message.metadata.truncation);
+        counts.push(message.additionals.len());
+    }
+    assert!(counts[0] < counts[1] && counts[1] < counts[2], "{counts:?}");
+    assert!(
+        counts.iter().all(|n| n % 3 == 0),
+        "SRV, TXT and A together: {counts:?}"
+    );
+}
+
+#[test]
+fn edns_is_answered_as_rfc_6891_says() {
+    let mut message = query("osona.internal.", RecordType::SOA, Some(4096));
+    message.edns.as_mut().unwrap().set_version(1);
+    let (_, out) = udp(&message.to_vec().unwrap());
+    let answer = Message::from_vec(&out).unwrap();
+    let edns = answer.edns.as_ref().unwrap();
+    assert_eq!(
+        (edns.rcode_high(), edns.version(), edns.max_payload()),
+        (1, 0, 1232)
+    );
+    assert!(answer.answers.is_empty());
+    let mut message = query("osona.internal.", RecordType::SOA, Some(4096));
+    message.edns.as_mut().unwrap().set_dnssec_ok(true);
+    let mut bytes = message.to_vec().unwrap();
+    // An option nobody knows: 65001, three octets.
+    let end = bytes.len();
+    bytes[end - 1] = 7;
+    bytes.extend_from_slice(&[0xfd, 0xe9, 0, 3, 1, 2, 3]);
+    let (outcome, out) = udp(&bytes);
+    assert_eq!(outcome, Outcome::Answer);
+    let edns = Message::from_vec(&out).unwrap().edns.unwrap();
+    assert!(edns.flags().dnssec_ok);
+    // An option that goes over the end.
+    let at = bytes.len() - 4;
+    bytes[at] = 9;
+    assert_eq!(udp(&bytes).1[3] & 15, 1, "FORMERR");
+}
+
+#[test]
+fn odd_messages_get_the_code_they_deserve() {
+    let plain = query("osona.internal.", RecordType::SOA, None)
+        .to_vec()
+        .unwrap();
+    let changed = |at: usize, value: u8| {
+        let mut bytes = plain.clone();
+        bytes[at] = value;
+        udp(&bytes)
+    };
+    let end = plain.len();
+    assert_eq!(changed(2, 0x21).1[3] & 15, 4, "NOTIFY is not implemented");
+    assert_eq!(changed(2, 0x29).1[3] & 15, 4, "UPDATE is not implemented");
+    assert_eq!(changed(5, 0).1[3] & 15, 1, "no question");
+    assert_eq!(changed(5, 2).1[3] & 15, 1, "two questions announced");
+    assert_eq!(changed(end - 1, 3).1[3] & 15, 5, "class CHAOS");
+    assert_eq!(changed(end - 3, 252).1[3] & 15, 5, "AXFR");
+    assert_eq!(changed(end - 3, 251).1[3] & 15, 5, "IXFR");
+    assert_eq!(changed(2, 0x80), (Outcome::Drop, Vec::new()), "a response");
+    assert_eq!(
+        udp(&plain[..11]),
+        (Outcome::Drop, Vec::new()),
+        "half a header"
+    );
+    assert_eq!(udp(&plain[..20]).1[3] & 15, 1, "half a question");
+    assert_eq!(udp(&[]), (Outcome::Drop, Vec::new()));
+}
+
+#[test]
+fn pointers_in_the_question_are_followed_but_never_in_circles() {
+    let header = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let loops: [&[u8]; 4] = [
+        &[0xc0, 12, 0, 1, 0, 1],
+        &[1, b'a', 0xc0, 12, 0, 1, 0, 1],
+        &[0xc0, 14, 0xc0, 12, 0, 1, 0, 1],
+        &[0xff, 0xff, 0, 1, 0, 1],
+    ];
+    for question in loops {
+        let (outcome, out) = udp(&[&header[..], question].concat());
+        assert_eq!((outcome, out[3] & 15), (Outcome::Failed, 1), "{question:?}");
+    }
+    // An IXFR-like query with a record in the authority section is not plain, but a question.
+    let mut message = query("box-1.vic.osona.internal.", RecordType::A, None);
+    let name = hickory_proto::rr::Name::root();
+    let data = hickory_proto::rr::RData::A(std::net::Ipv4Addr::LOCALHOST.into());
+    message.add_authority(hickory_proto::rr::Record::from_rdata(name, 0, data));
+    let (outcome, out) = udp(&message.to_vec().unwrap());
+    assert_eq!(outcome, Outcome::Answer);
+    assert_eq!(Message::from_vec(&out).unwrap().answers.len(), 1);
+}
+
+#[test]
+fn strangers_get_the_community_and_nothing_else() {
+    let ask = |name: &str| {
+        let bytes = query(name, RecordType::A, Some(1232)).to_vec().unwrap();
+        let (mut out, mut question) = (Vec::new(), Question::default());
+        let way = Transport::Udp;
+        let outcome = respond(snapshot(), &mut question, &bytes, way, false, &mut out);
+        (outcome, Message::from_vec(&out).ok())
+    };
+    let (outcome, message) = ask("box-1.vic.osona.internal.");
+    assert_eq!(outcome, Outcome::Answer);
+    assert!(!message.unwrap().metadata.recursion_available);
+    let (outcome, message) = ask("example.com.");
+    assert_eq!(outcome, Outcome::Refused);
+    assert_eq!(
+        message.unwrap().metadata.response_code,
+        ResponseCode::Refused
+    );
+}
+
+#[test]
+fn zones_with_servers_of_their_own_are_asked_there_unless_we_know() {
+    let mut own = snapshot().clone();
+    own.policy = Arc::new(crate::board::Policy {
+        networks: Vec::new(),
+        zones: vec![
+            Name::parse("10.in-addr.arpa").unwrap(),
+            Name::parse("osona.internal").unwrap(),
+        ],
+    });
+    let ask = |name: &str, kind| {
+        raw(
+            &own,
+            &query(name, kind, None).to_vec().unwrap(),
+            Transport::Udp,
+        )
+        .0
+    };
+    assert_eq!(
+        ask("1.0.0.10.in-addr.arpa.", RecordType::PTR),
+        Outcome::Answer
+    );
+    assert_eq!(
+        ask("99.0.0.10.in-addr.arpa.", RecordType::PTR),
+        Outcome::Forward
+    );
+    assert_eq!(
+        ask("1.1.168.192.in-addr.arpa.", RecordType::PTR),
+        Outcome::NxDomain
+    );
+    assert_eq!(
+        ask("nobody.osona.internal.", RecordType::A),
+        Outcome::NxDomain
+    );
+}
+
+/// Checks what holds for every answer.
+fn sound(bytes: &[u8], out: &[u8]) -> Result<(), TestCaseError> {
+    let (edns, limit) = match Message::from_vec(bytes) {
+        Ok(message) => (
+            message.edns.is_some(),
+            if message.edns.is_some() { 1232 } else { 512 },
+        ),
+        Err(_) => (false, 512),
+    };
+    prop_assert!(out.len() <= limit, "{} octets", out.len());
+    if out.is_empty() {
+        return Ok(());
+    }
+    prop_assert_eq!(&out[..2], &bytes[..2]);
+    prop_assert_eq!(out[2] & 0x80, 0x80);
+    let message = Message::from_vec(out).map_err(|e| TestCaseError::fail(e.to_string()))?;
+    prop_assert!(message.edns.is_none() || edns, "EDNS for one that has none");
+    Ok(())
+}
+
+/// Runs of each property: a million with GUIFI_LONG set (tests/run --long), few otherwise.
+fn cases() -> ProptestConfig {
+    let long = std::env::var_os("GUIFI_LONG").is_some();
+    ProptestConfig {
+        cases: if long { 1_000_000 } else { 2_000 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn any_octets_are_answered_within_bounds_or_not_at_all(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let (_, out) = udp(&bytes);
+        sound(&bytes, &out)?;
+    }
+
+    #[test]
+    fn any_question_with_any_header_is_answered_within_bounds(
+        name in prop::sample::select(vec![MANY, TEN, "box-1.vic.osona.internal.", "x.vic.osona.internal.", "osona.internal.", "1.0.0.10.in-addr.arpa.", "example.com.", "."]),
+        kind in any::<u16>(),
+        size in prop::option::of(any::<u16>()),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+        whole in prop::bool::weighted(0.8),
+        tail in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let mut bytes = query(name, kind.into(), size).to_vec().unwrap();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if !whole {
+            bytes.truncate(cut.index(bytes.len()));
+            bytes.extend(tail);
+        }
+        let (_, out) = udp(&bytes);
+        sound(&bytes, &out)?;
+    }
+}

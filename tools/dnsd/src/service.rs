@@ -1,0 +1,192 @@
+//! The daemon's parts and their life: a thread for the records, workers for UDP, and one thread
+//! with a runtime for everything that waits.
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use guifi_core::{Error, Root};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use crate::board::Board;
+use crate::bus;
+use crate::config::Settings;
+use crate::feed::Standing;
+use crate::forward::Forwarder;
+use crate::keeper::{Keeper, News, Overview};
+use crate::listen::{Listener, Report};
+use crate::respond::Transport;
+use crate::stats::{Totals, sum};
+use crate::tcp::{Limits, Tcp};
+use crate::udp::{Job, Worker};
+
+/// Questions for the forwarder that may wait for it.
+const JOBS: usize = 256;
+/// Questions that may wait for an answer from outside.
+const WAITING: usize = 2048;
+
+/// What the bus interface looks at.
+pub struct Parts {
+    /// The names.
+    pub board: Arc<Board>,
+    /// The way outside.
+    pub forwarder: Arc<Forwarder>,
+    /// The addresses.
+    pub report: Report,
+    /// How it stands with the registry.
+    pub standing: Standing,
+    /// The way to the keeper.
+    pub news: Sender<News>,
+    overview: Arc<Mutex<Overview>>,
+    workers: Arc<Vec<Worker>>,
+    tcp: Arc<Tcp>,
+}
+
+impl Parts {
+    /// What the keeper has.
+    pub fn overview(&self) -> Overview {
+        self.overview
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The counters of all workers.
+    pub fn totals(&self) -> Totals {
+        let workers = self.workers.iter().map(|worker| &*worker.counters);
+        sum(workers.chain([&self.tcp.counters]))
+    }
+}
+
+/// The running service.
+pub struct Service {
+    settings: watch::Sender<Settings>,
+    forwarder: Arc<Forwarder>,
+    tcp: Arc<Tcp>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    workers: Arc<Vec<Worker>>,
+    keeper: Keeper,
+}
+
+impl Service {
+    /// Starts everything; returns when questions are answered and the bus was tried.
+    ///
+    /// # Errors
+    /// [`guifi_core::Kind::Failed`] if the system refuses threads or descriptors.
+    pub fn start(root: &Root, settings: Settings) -> Result<Self, Error> {
+        let board = Arc::new(Board::default());
+        let keeper = Keeper::start(root, &board)?;
+        let forwarder = Forwarder::new(root, &settings);
+        let tcp = Tcp::new(&board, &forwarder, limits(&settings));
+        let (jobs, inbox) = mpsc::channel(JOBS);
+        let workers = (0..settings.workers).map(|_| Worker::start(&board, jobs.clone()));
+        let workers = Arc::new(workers.collect::<Result<Vec<_>, _>>()?);
+        let listener = Listener::new(root, &board, &forwarder, &tcp, workers.clone());
+        let parts = Arc::new(Parts {
+            board,
+            forwarder: forwarder.clone(),
+            report: listener.report(),
+            standing: Standing::default(),
+            news: keeper.news(),
+            overview: keeper.overview(),
+            workers: workers.clone(),
+            tcp: tcp.clone(),
+        });
+        let (sender, settings) = watch::channel(settings);
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = channel();
+        let failed = |e: std::io::Error| Error::failed(format!("cannot start: {e}"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let thread = std::thread::Builder::new()
+            .name("io".into())
+            .stack_size(512 * 1024)
+            .spawn(move || {
+                runtime.block_on(async {
+                    run(parts, listener, settings, inbox).await;
+                    let _ = ready.send(()); // nobody waits: stopped already
+                    let _ = stopped.await; // the sender went: the same
+                });
+            })
+            .map_err(failed)?;
+        started
+            .recv()
+            .map_err(|_| Error::failed("cannot start: the runtime ended"))?;
+        Ok(Self {
+            settings: sender,
+            forwarder,
+            tcp,
+            stop: Some(stop),
+            thread: Some(thread),
+            workers,
+            keeper,
+        })
+    }
+
+    /// Takes a new configuration; the number of workers stays.
+    pub fn reconfigure(&self, settings: Settings) {
+        self.forwarder.reconfigure(&settings);
+        self.tcp.reconfigure(limits(&settings));
+        // The receiver lives as long as the thread does.
+        let _ = self.settings.send(settings);
+    }
+
+    /// Stops everything and keeps the records.
+    ///
+    /// # Errors
+    /// [`guifi_core::Kind::Failed`] if a part had ended before its time.
+    pub fn stop(mut self) -> Result<(), Error> {
+        drop(self.stop.take());
+        let ended = self.thread.take().map(JoinHandle::join);
+        drop(self.workers);
+        drop(self.keeper);
+        match ended {
+            Some(Err(_)) => Err(Error::failed("a part of the service had ended")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        connections: settings.tcp_connections,
+        per_client: settings.tcp_per_client,
+        idle: settings.tcp_idle,
+    }
+}
+
+async fn run(
+    parts: Arc<Parts>,
+    mut listener: Listener,
+    settings: watch::Receiver<Settings>,
+    jobs: mpsc::Receiver<Job>,
+) {
+    let first = settings.borrow().clone();
+    let (own, missing) = listener.bind(&first);
+    let _ = parts.news.send(News::Server(own)); // the keeper ends last
+    tokio::spawn(forward(parts.forwarder.clone(), jobs));
+    let news = parts.news.clone();
+    let tell = move |own| drop(news.send(News::Server(own)));
+    tokio::spawn(listener.follow(settings, tell, missing));
+    bus::start(&parts).await;
+}
+
+/// Answers what the workers hand over.
+async fn forward(forwarder: Arc<Forwarder>, mut jobs: mpsc::Receiver<Job>) {
+    let places = Arc::new(Semaphore::new(WAITING));
+    while let Some(job) = jobs.recv().await {
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            continue; // lost, as on the way: the client asks again
+        };
+        let forwarder = forwarder.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let answer = forwarder.answer(&job.message, Transport::Udp).await;
+            // A full queue loses the answer, as the network might.
+            let _ = job.socket.send_to(&answer, job.client);
+        });
+    }
+}

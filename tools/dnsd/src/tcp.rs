@@ -1,0 +1,149 @@
+//! Questions over TCP (RFC 7766): messages with their length in front, several on one
+//! connection, within limits that keep one client from holding them all.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::board::Board;
+use crate::forward::Forwarder;
+use crate::query::Question;
+use crate::respond::{Outcome, Transport, respond};
+use crate::stats::{Counters, Totals};
+
+/// How long a client may take to read an answer.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// Limits of TCP.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address.
+    pub per_client: usize,
+    /// Time that a connection may be silent.
+    pub idle: Duration,
+}
+
+/// What connections share.
+pub struct Tcp {
+    board: Arc<Board>,
+    forwarder: Arc<Forwarder>,
+    /// Counters of all connections.
+    pub counters: Counters,
+    limits: Mutex<Limits>,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Tcp {
+    /// Nothing is open yet.
+    pub fn new(board: &Arc<Board>, forwarder: &Arc<Forwarder>, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            board: board.clone(),
+            forwarder: forwarder.clone(),
+            counters: Counters::default(),
+            limits: Mutex::new(limits),
+            open: Mutex::default(),
+        })
+    }
+
+    /// Takes new limits, for new connections.
+    pub fn reconfigure(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// Accepts connections for ever.
+    pub async fn listen(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, client)) => {
+                    let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+                    let client_ip = client.ip().to_canonical();
+                    if let Some(place) = Place::take(&self, client_ip, limits) {
+                        tokio::spawn(async move {
+                            // Errors of one connection end it and concern nobody else.
+                            let _ = place.tcp.serve(stream, client, limits.idle).await;
+                            drop(place);
+                        });
+                    }
+                }
+                Err(e) => {
+                    // Out of descriptors, mostly: let some connections end first.
+                    log::debug!("cannot accept: {e}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, client: SocketAddr, idle: Duration) -> io::Result<()> {
+        let mut stream = BufReader::with_capacity(1024, stream);
+        let (mut question, mut out) = (Question::default(), Vec::new());
+        loop {
+            let length = timeout(idle, stream.read_u16()).await??;
+            let mut message = vec![0; usize::from(length)];
+            timeout(idle, stream.read_exact(&mut message)).await??;
+            let mut totals = Totals::default();
+            let outcome = {
+                let snapshot = self.board.get();
+                let known = snapshot.policy.knows(client.ip());
+                let way = Transport::Tcp;
+                respond(&snapshot, &mut question, &message, way, known, &mut out)
+            };
+            totals.count(outcome);
+            self.counters.add(&totals);
+            if outcome == Outcome::Drop {
+                return Ok(()); // not a client of ours
+            }
+            if outcome == Outcome::Forward {
+                out = self.forwarder.answer(&message, Transport::Tcp).await;
+            }
+            let length = u16::try_from(out.len()).map_err(io::Error::other)?;
+            let framed = [&length.to_be_bytes()[..], &out].concat();
+            timeout(WRITE, stream.write_all(&framed)).await??;
+        }
+    }
+}
+
+/// A place among the open connections, given back at the end.
+struct Place {
+    tcp: Arc<Tcp>,
+    client: IpAddr,
+}
+
+impl Place {
+    fn take(tcp: &Arc<Tcp>, client: IpAddr, limits: Limits) -> Option<Self> {
+        let mut open = tcp.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = open.values().sum();
+        let theirs = open.entry(client).or_default();
+        if all >= limits.connections || *theirs >= limits.per_client {
+            if *theirs == 0 {
+                open.remove(&client);
+            }
+            return None;
+        }
+        *theirs += 1;
+        Some(Self {
+            tcp: tcp.clone(),
+            client,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.tcp.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(theirs) = open.get_mut(&self.client) {
+            *theirs -= 1;
+            if *theirs == 0 {
+                open.remove(&self.client);
+            }
+        }
+    }
+}

@@ -1,6 +1,10 @@
 //! The one thread that owns the node: it is handed work, does it in order, and carries out
 //! what the node wants done.
 
+mod handle;
+
+pub(crate) use handle::Handle;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -9,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use guifi_core::{Error, Kind, Root};
 use guifi_streams::{Client, Configuration, Key};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+
+use handle::Work;
 
 use crate::frame::Frame;
 use crate::home::{Membership, database};
@@ -20,16 +26,10 @@ use crate::rights::Rights;
 use crate::store::Store;
 use crate::time::own_clock_ms;
 
-/// Work that waits for the engine.
-const MAX_QUEUE: usize = 1024;
 /// Frames that wait for one slow peer before its stream is given up.
 const MAX_WRITER_QUEUE: usize = 512;
 /// Between two looks at the own addresses.
 const ADDRESSES: Duration = Duration::from_secs(30);
-
-/// A piece of work. It answers through a channel of its own; if it gives a time, it is called
-/// again after it.
-type Work = Box<dyn FnMut(&mut Engine) -> Option<Duration> + Send>;
 
 /// What the engine tells the bus.
 #[derive(Debug)]
@@ -40,79 +40,6 @@ pub enum Notice {
     Synced,
     /// Please ask peerd on which port it listens and what it relays with.
     AskPeer,
-}
-
-/// A way to hand work to the engine.
-#[derive(Clone)]
-pub struct Handle(SyncSender<Work>);
-
-impl Handle {
-    /// Hands over work and goes on.
-    pub fn send(&self, mut work: impl FnMut(&mut Engine) + Send + 'static) {
-        // The engine ends last: nobody misses what it can no longer do.
-        let _ = self.0.send(Box::new(move |engine| {
-            work(engine);
-            None
-        }));
-    }
-
-    /// Hands over work and waits for its answer.
-    ///
-    /// # Errors
-    /// [`Kind::Unavailable`] if the engine is ending.
-    pub fn call<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Engine) -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let (answer, wait) = sync_channel(1);
-        let mut work = Some(work);
-        self.send(move |engine| {
-            if let Some(work) = work.take() {
-                // A caller that went away wants no answer.
-                let _ = answer.send(work(engine));
-            }
-        });
-        wait.recv().map_err(|_| stopping())
-    }
-
-    /// Hands over work that may ask to be called again later, without blocking the caller's
-    /// thread.
-    ///
-    /// # Errors
-    /// [`Kind::Unavailable`] if the engine is ending.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        mut work: impl FnMut(&mut Engine) -> Result<T, Duration> + Send + 'static,
-    ) -> Result<T, Error> {
-        let (answer, wait) = oneshot::channel();
-        let mut answer = Some(answer);
-        let work: Work = Box::new(move |engine| {
-            if answer.as_ref().is_none_or(oneshot::Sender::is_closed) {
-                return None;
-            }
-            match work(engine) {
-                Ok(done) => {
-                    if let Some(answer) = answer.take() {
-                        // As above.
-                        let _ = answer.send(done);
-                    }
-                    None
-                }
-                Err(later) => Some(later),
-            }
-        });
-        self.0.try_send(work).map_err(|_| {
-            Error::new(
-                Kind::TryLater,
-                "the registry has more to do than it can remember",
-            )
-        })?;
-        wait.await.map_err(|_| stopping())
-    }
-}
-
-fn stopping() -> Error {
-    Error::new(Kind::Unavailable, "the registry is stopping")
 }
 
 /// Signs through peerd, once there is one.
@@ -162,8 +89,7 @@ impl Engine {
         rights: Rights,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> (Self, Handle, Receiver<Work>) {
-        let (sender, queue) = sync_channel(MAX_QUEUE);
-        let handle = Handle(sender);
+        let (handle, queue) = handle::queue();
         let engine = Self {
             root,
             handle: handle.clone(),

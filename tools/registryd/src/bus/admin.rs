@@ -1,0 +1,114 @@
+//! `net.guifi.Registry1.Admin`: joining, leaving, and what administrators write.
+
+use std::collections::HashMap;
+
+use guifi_bus::Failure;
+use guifi_core::Error;
+use zbus::{OwnedVariant, interface};
+
+use super::{GOODBYE, put, remove};
+use crate::describe;
+use crate::engine::{Engine, Handle};
+use crate::join::{self, Options};
+use crate::rights;
+
+pub(super) struct Admin(pub(super) Handle);
+
+/// Runs a task that blocks, in a thread of its own.
+async fn blocking<T: Send + 'static>(
+    task: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(task).await;
+    Ok(done.map_err(|e| Failure::Failed(e.to_string()))??)
+}
+
+fn options(given: &HashMap<String, OwnedVariant>) -> Result<Options, Failure> {
+    let mut options = Options::default();
+    for (key, value) in given {
+        let wrong = |_| Failure::Invalid(format!("option '{key}' has the wrong type"));
+        let text = || String::try_from(value.clone()).map_err(wrong);
+        match key.as_str() {
+            "community" => options.community = text()?,
+            "domain" => options.domain = text()?,
+            "terms" => options.terms = text()?,
+            "zone" => options.zone = text()?,
+            "name" => options.name = text()?,
+            "create" => options.create = bool::try_from(value.clone()).map_err(wrong)?,
+            "seeds" => options.seeds = Vec::try_from(value.clone()).map_err(wrong)?,
+            other => return Err(Failure::Invalid(format!("there is no option '{other}'"))),
+        }
+    }
+    Ok(options)
+}
+
+fn may_administer(kind: &str) -> Result<(), Failure> {
+    if rights::is_reserved(kind) {
+        return Err(Failure::NotAllowed(format!(
+            "{kind} records are the registry's own"
+        )));
+    }
+    Ok(())
+}
+
+#[interface(name = "net.guifi.Registry1.Admin")]
+impl Admin {
+    async fn join(&self, options: HashMap<String, OwnedVariant>) -> Result<String, Failure> {
+        let options = self::options(&options)?;
+        let handle = self.0.clone();
+        Ok(blocking(move || join::join(&handle, &options))
+            .await?
+            .to_string())
+    }
+
+    async fn leave(&self) -> Result<(), Failure> {
+        self.0.ask(|engine| Ok(engine.node().map(|_| ()))).await??;
+        self.0.send(Engine::say_goodbye);
+        tokio::time::sleep(GOODBYE).await;
+        self.0.ask(|engine| Ok(engine.forget())).await??;
+        Ok(())
+    }
+
+    async fn probe(&self, seed: String) -> Result<String, Failure> {
+        let handle = self.0.clone();
+        let offer = blocking(move || {
+            let client = handle.call(|engine| {
+                if engine.node().is_ok() {
+                    return Err(Error::failed("this box is a member of a community already")
+                        .hint("guifi-leave first"));
+                }
+                engine.client()
+            })??;
+            let offer = join::probe(&client, &seed).map(|offer| offer.json());
+            // Looking is not joining: no endpoint stays behind.
+            handle.send(Engine::offline);
+            offer
+        });
+        Ok(offer.await?.to_string())
+    }
+
+    async fn put(
+        &self,
+        kind: String,
+        name: String,
+        body: String,
+        lifetime_seconds: u32,
+    ) -> Result<u64, Failure> {
+        may_administer(&kind)?;
+        put(&self.0, kind, name, &body, lifetime_seconds).await
+    }
+
+    async fn remove(&self, kind: String, name: String) -> Result<(), Failure> {
+        may_administer(&kind)?;
+        remove(&self.0, kind, name).await
+    }
+
+    async fn verify(&self) -> Result<String, Failure> {
+        let records = self
+            .0
+            .ask(|engine| Ok(engine.node().map(|n| n.snapshot().collect::<Vec<_>>())))
+            .await??;
+        Ok(blocking(move || Ok(describe::verified(&records)))
+            .await?
+            .to_string())
+    }
+}

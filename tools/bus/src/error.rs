@@ -1,6 +1,7 @@
 //! Error names on the bus, and the [`Kind`] each of them means to a command.
 
 use guifi_core::{Error, Kind};
+use zbus::DBusError as _;
 
 /// A failure that a daemon reports to its caller: `net.guifi.Error.*`.
 #[derive(Debug, zbus::DBusError)]
@@ -40,13 +41,19 @@ impl From<Error> for Failure {
 
 /// Turns a failed call into an error of this program; `attempt` says what was wanted.
 pub fn error(attempt: &str, error: zbus::Error) -> Error {
-    let zbus::Error::MethodError(name, detail, _) = &error else {
-        return Error::new(Kind::Unavailable, format!("{attempt}: {error}"));
+    // zbus gives the errors of the bus itself a type of their own.
+    let (name, detail) = match &error {
+        zbus::Error::MethodError(name, detail, _) => (name.to_string(), detail.clone()),
+        zbus::Error::FDO(known) => (
+            known.name().to_string(),
+            known.description().map(str::to_owned),
+        ),
+        _ => return Error::new(Kind::Unavailable, format!("{attempt}: {error}")),
     };
-    let detail = detail.as_deref().unwrap_or("no reason given");
+    let detail = detail.unwrap_or_else(|| "no reason given".to_owned());
     let (detail, hint) = match detail.split_once(" (hint: ") {
         Some((detail, hint)) => (detail, Some(hint.trim_end_matches(')'))),
-        None => (detail, None),
+        None => (detail.as_str(), None),
     };
     let kind = match name.as_str() {
         "net.guifi.Error.Invalid" | "org.freedesktop.DBus.Error.InvalidArgs" => Kind::Usage,
@@ -72,5 +79,28 @@ pub fn error(attempt: &str, error: zbus::Error) -> Error {
             made.hint("is the daemon running? systemctl status 'guifi-*'")
         }
         (None, _) => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_the_bus(error: zbus::fdo::Error) -> Error {
+        super::error("cannot leave", error.into())
+    }
+
+    #[test]
+    fn errors_of_the_bus_itself_have_their_kind_and_hint() {
+        let denied = of_the_bus(zbus::fdo::Error::AccessDenied("rejected".into()));
+        assert_eq!(denied.kind(), Kind::NotAllowed);
+        assert!(
+            denied
+                .to_string()
+                .contains("cannot leave: rejected (hint: run it as root"),
+            "{denied}"
+        );
+        let gone = of_the_bus(zbus::fdo::Error::ServiceUnknown("no such name".into()));
+        assert_eq!(gone.kind(), Kind::Unavailable);
     }
 }

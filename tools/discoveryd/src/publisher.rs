@@ -15,6 +15,8 @@ use crate::store::Store;
 const FAILURES: u32 = 2;
 /// Attempts to find a free name on the link.
 const MAX_RENAMES: u32 = 20;
+/// What Avahi answers when a program of this box has the name already.
+const COLLISION: &str = "org.freedesktop.Avahi.CollisionError";
 /// The kind of record.
 const KIND: &str = "service";
 
@@ -297,23 +299,36 @@ impl Publisher {
         let Some(active) = self.active.get_mut(key) else {
             return;
         };
-        let name = active
+        let mut name = active
             .shown_as
             .clone()
             .unwrap_or_else(|| active.service.name.clone());
-        match add(
-            &self.connection,
-            active.group.take(),
-            &active.service,
-            &name,
-        )
-        .await
-        {
-            Ok(path) => {
-                active.group = Some(path);
-                active.shown_as = Some(name);
+        loop {
+            let group = active.group.take();
+            let added = add(&self.connection, group, &active.service, &name).await;
+            match added {
+                Ok(Some(path)) => {
+                    active.group = Some(path);
+                    active.shown_as = Some(name);
+                    return;
+                }
+                // Taken by another program of this box: Avahi says so at once.
+                Ok(None) if active.renames < MAX_RENAMES => {
+                    active.renames += 1;
+                    match give_way(&self.connection, &name).await {
+                        Some(other) => name = other,
+                        None => return,
+                    }
+                }
+                Ok(None) => {
+                    log::warn!("cannot announce '{name}' on the link: the name is taken");
+                    return;
+                }
+                Err(e) => {
+                    log::warn!("cannot announce '{name}' on the link: {e}");
+                    return;
+                }
             }
-            Err(e) => log::warn!("cannot announce '{name}' on the link: {e}"),
         }
     }
 
@@ -337,19 +352,9 @@ impl Publisher {
                     .shown_as
                     .clone()
                     .unwrap_or_else(|| active.service.name.clone());
-                let other = match AvahiServerProxy::new(&self.connection).await {
-                    Ok(server) => server.get_alternative_service_name(&name).await,
-                    Err(e) => Err(e),
-                };
-                match other {
-                    Ok(other) => {
-                        log::info!("'{name}' is another's on this link: announced as '{other}'");
-                        active.shown_as = Some(other);
-                        self.announce(&key).await;
-                    }
-                    Err(e) => log::warn!(
-                        "'{name}' is another's on this link, and no other name is found: {e}"
-                    ),
+                if let Some(other) = give_way(&self.connection, &name).await {
+                    active.shown_as = Some(other);
+                    self.announce(&key).await;
                 }
             }
             group::COLLISION | group::FAILURE => {
@@ -514,13 +519,33 @@ impl Publisher {
     }
 }
 
-/// Adds a service to a new or emptied group and commits it.
+/// The next name for a service whose name is another's.
+async fn give_way(connection: &Connection, name: &str) -> Option<String> {
+    let asked = async {
+        AvahiServerProxy::new(connection)
+            .await?
+            .get_alternative_service_name(name)
+            .await
+    };
+    match asked.await {
+        Ok(other) => {
+            log::info!("'{name}' is another's on this link: to be announced as '{other}'");
+            Some(other)
+        }
+        Err(e) => {
+            log::warn!("'{name}' is another's on this link, and no other name is found: {e}");
+            None
+        }
+    }
+}
+
+/// Adds a service to a new or emptied group and commits it; none if its name is taken.
 async fn add(
     connection: &Connection,
     group: Option<OwnedObjectPath>,
     service: &Service,
     name: &str,
-) -> zbus::Result<OwnedObjectPath> {
+) -> zbus::Result<Option<OwnedObjectPath>> {
     let path = match group {
         Some(path) => path,
         None => {
@@ -530,11 +555,25 @@ async fn add(
                 .await?
         }
     };
-    let proxy = AvahiEntryGroupProxy::builder(connection)
+    let group = AvahiEntryGroupProxy::builder(connection)
         .path(path.clone())
         .build()
         .await?;
-    proxy.reset().await?;
+    let filled = fill(&group, service, name).await;
+    if !matches!(filled, Ok(true)) {
+        // Not left behind in Avahi, which counts the groups of a client.
+        let _ = group.free().await;
+    }
+    Ok(filled?.then_some(path))
+}
+
+/// Fills a group; false if the service's name is taken.
+async fn fill(
+    group: &AvahiEntryGroupProxy<'_>,
+    service: &Service,
+    name: &str,
+) -> zbus::Result<bool> {
+    group.reset().await?;
     let host = service
         .host
         .as_ref()
@@ -542,25 +581,19 @@ async fn add(
         .unwrap_or_default();
     if let Some(described) = &service.host {
         for address in &described.addresses {
-            proxy
+            group
                 .add_address(ANY, ANY, NO_REVERSE, &host, &address.to_string())
                 .await?;
         }
     }
     let txt: Vec<&[u8]> = service.txt.iter().map(|t| t.as_bytes()).collect();
-    proxy
-        .add_service(
-            ANY,
-            ANY,
-            0,
-            name,
-            &service.r#type,
-            "",
-            &host,
-            service.port,
-            &txt,
-        )
-        .await?;
-    proxy.commit().await?;
-    Ok(path)
+    let kind = &service.r#type;
+    let added = group
+        .add_service(ANY, ANY, 0, name, kind, "", &host, service.port, &txt)
+        .await;
+    match added {
+        Err(zbus::Error::MethodError(error, ..)) if error.as_str() == COLLISION => Ok(false),
+        Err(e) => Err(e),
+        Ok(()) => group.commit().await.map(|()| true),
+    }
 }

@@ -21,11 +21,20 @@ CEILING = 2.0
 """How exposed a unit may be, by systemd-analyze; exceptions in systemd/exposure.toml."""
 
 
+_PATIENCE = 1800
+"""Seconds that one command may take: what hangs must not hold up the rest."""
+
+
 def _output(context, name, words, **more):
     """Runs a command with its output in a log; fails with the end of it."""
     log = context.logs / f"{name}.log"
     with open(log, "w", encoding="utf-8") as file:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=TOP, check=False, **more)
+        try:
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=TOP, check=False, timeout=_PATIENCE, **more
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"no end within {_PATIENCE} s: {log.read_text(errors='replace')[-2000:]}") from None
     text = log.read_text(encoding="utf-8", errors="replace")
     if done.returncode:
         raise Failed(f"status {done.returncode}\n" + "\n".join(text.splitlines()[-25:]))

@@ -32,7 +32,10 @@ def build(name, suffix="", fresh=True):
     if fresh:
         shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
-    tool("build", "--out", directory, "--suffix", suffix)
+    built = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "release"
+    # A second version differs in its number only: what is compiled is compiled once.
+    reuse = {"GUIFI_BINARIES": str(built)} if suffix and (built / "guifi-peerd").exists() else {}
+    tool("build", "--out", directory, "--suffix", suffix, **reuse)
     return directory
 
 

@@ -4,7 +4,7 @@
 mod admin;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use guifi_bus::{Failure, REGISTRY, sealed_file};
@@ -34,6 +34,13 @@ pub(crate) const GOODBYE: Duration = Duration::from_millis(400);
 /// Characters of a name or body that are looked at.
 const MAX_TEXT: usize = 16 << 10;
 
+/// How long a restart of this daemon or of peerd is waited out.
+const RESTART: Duration = Duration::from_secs(15);
+/// How long a mere question about the state waits for it.
+const BRIEF: Duration = Duration::from_secs(2);
+/// Between two looks meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
+
 struct Reads(Handle);
 struct Provider(Handle);
 
@@ -54,7 +61,7 @@ fn body_of(text: &str) -> Result<Map<String, Value>, Failure> {
 #[interface(name = "net.guifi.Registry1")]
 impl Reads {
     async fn describe(&self) -> Result<String, Failure> {
-        Ok(self.0.ask(|engine| Ok(describe::document(engine))).await?)
+        Ok(started(&self.0, BRIEF, describe::document).await?)
     }
 
     async fn get(&self, owner: &str, kind: &str, name: &str) -> Result<String, Failure> {
@@ -63,17 +70,15 @@ impl Reads {
             kind: kind.into(),
             name: name.into(),
         };
-        let found = self
-            .0
-            .ask(move |engine| {
-                Ok(engine.node().map(|node| {
-                    node.book()
-                        .view()
-                        .get(&key)
-                        .map(|e| e.json(node.own()).to_string())
-                }))
+        let found = started(&self.0, RESTART, move |engine| {
+            engine.node().map(|node| {
+                node.book()
+                    .view()
+                    .get(&key)
+                    .map(|e| e.json(node.own()).to_string())
             })
-            .await??;
+        })
+        .await??;
         found.ok_or_else(|| {
             Failure::NotFound(format!("there is no {kind} record '{name}' of {owner}"))
         })
@@ -98,20 +103,20 @@ impl Reads {
                 other => return Err(Failure::Invalid(format!("there is no filter '{other}'"))),
             }
         }
-        let (epoch, sequence, whole, lines) = self
-            .0
-            .ask(move |engine| {
-                Ok(match engine.node() {
-                    Ok(node) => {
-                        let view = node.book().view();
-                        let (whole, lines) = view.list(&question, node.own());
-                        (view.at().0.to_owned(), view.at().1, whole, lines)
-                    }
-                    // Not joined: an empty book of its own epoch.
-                    Err(_) => ("none".to_owned(), 0, true, String::new()),
-                })
-            })
-            .await?;
+        let (epoch, sequence, whole, lines) = started(&self.0, RESTART, move |engine| {
+            let starting = engine.starting();
+            match engine.node() {
+                Ok(node) => {
+                    let view = node.book().view();
+                    let (whole, lines) = view.list(&question, node.own());
+                    Ok((view.at().0.to_owned(), view.at().1, whole, lines))
+                }
+                Err(e) if starting => Err(e),
+                // Not joined: an empty book of its own epoch.
+                Err(_) => Ok(("none".to_owned(), 0, true, String::new())),
+            }
+        })
+        .await??;
         Ok((epoch, sequence, whole, sealed_file(lines.as_bytes())?))
     }
 
@@ -127,21 +132,48 @@ impl Reads {
     async fn synced(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
 }
 
-/// Runs a write that the pace may delay, but never refuses.
+/// Runs work once the node of a box that has joined is running, or `patience` is over.
+async fn started<T: Send + 'static>(
+    handle: &Handle,
+    patience: Duration,
+    mut work: impl FnMut(&mut Engine) -> T + Send + 'static,
+) -> Result<T, Error> {
+    let end = Instant::now() + patience;
+    handle
+        .ask(move |engine| {
+            if engine.starting() && Instant::now() < end {
+                return Err(LOOK);
+            }
+            Ok(work(engine))
+        })
+        .await
+}
+
+/// Runs a write that the pace may delay, but never refuses; restarts are waited out.
 async fn write<T: Send + 'static>(
     handle: &Handle,
     mut work: impl FnMut(&mut Engine) -> Result<Result<T, WriteError>, Error> + Send + 'static,
 ) -> Result<T, Failure> {
+    let end = Instant::now() + RESTART;
     handle
-        .ask(move |engine| match work(engine) {
-            Ok(Ok(done)) => Ok(Ok(done)),
-            Ok(Err(WriteError::Later(wait))) => Err(wait),
-            Ok(Err(WriteError::Invalid(why))) => Ok(Err(Failure::Invalid(why))),
-            Ok(Err(WriteError::Failed(why))) => Ok(Err(Failure::Failed(why))),
-            Ok(Err(WriteError::NotFound)) => Ok(Err(Failure::NotFound(
-                "there is no such record of this box".to_owned(),
-            ))),
-            Err(e) => Ok(Err(e.into())),
+        .ask(move |engine| {
+            let patient = Instant::now() < end;
+            if engine.starting() && patient {
+                return Err(LOOK);
+            }
+            match work(engine) {
+                Ok(Ok(done)) => Ok(Ok(done)),
+                Ok(Err(WriteError::Later(wait))) => Err(wait),
+                Ok(Err(WriteError::NoKey(_))) if patient => Err(LOOK),
+                Ok(Err(WriteError::NoKey(why))) => Ok(Err(Failure::Unavailable(why))),
+                Ok(Err(WriteError::Invalid(why))) => Ok(Err(Failure::Invalid(why))),
+                Ok(Err(WriteError::Failed(why))) => Ok(Err(Failure::Failed(why))),
+                Ok(Err(WriteError::NotFound)) => {
+                    let why = "there is no such record of this box".to_owned();
+                    Ok(Err(Failure::NotFound(why)))
+                }
+                Err(e) => Ok(Err(e.into())),
+            }
         })
         .await?
 }

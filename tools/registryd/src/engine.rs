@@ -77,6 +77,8 @@ pub struct Engine {
     hints: BTreeMap<Key, Vec<SocketAddr>>,
     delayed: Vec<(Instant, Work)>,
     set_aside: Option<String>,
+    /// This box has joined, whether its node runs yet or not.
+    joined: bool,
     stopped: bool,
 }
 
@@ -91,6 +93,8 @@ impl Engine {
     ) -> (Self, Handle, Receiver<Work>) {
         let (handle, queue) = handle::queue();
         let engine = Self {
+            // A file that cannot be read is reported when the node is to start.
+            joined: !matches!(Membership::load(&root), Ok(None)),
             root,
             handle: handle.clone(),
             tuning,
@@ -337,7 +341,9 @@ impl Engine {
         proof: Vec<Record>,
     ) -> Result<(), Error> {
         membership.save(&self.root)?;
+        self.joined = true;
         self.start(membership, proof).inspect_err(|_| {
+            self.joined = false;
             // The membership that could not start must not come back at the next boot.
             if let Err(e) = Membership::forget(&self.root) {
                 log::error!("{e}");
@@ -370,6 +376,7 @@ impl Engine {
     /// Leaves the community.
     pub(crate) fn forget(&mut self) -> Result<(), Error> {
         self.node = None;
+        self.joined = false;
         self.writers.clear();
         self.hints.clear();
         Membership::forget(&self.root)?;
@@ -431,6 +438,12 @@ impl Engine {
             return Err(no_peer());
         }
         self.node.as_mut().ok_or_else(not_joined)
+    }
+
+    /// Whether this box has joined but its node does not run yet: readers must not take that
+    /// for an empty book.
+    pub(crate) fn starting(&self) -> bool {
+        self.joined && self.node.is_none()
     }
 
     /// peerd.

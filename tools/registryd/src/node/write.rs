@@ -26,6 +26,8 @@ pub enum WriteError {
     Later(Duration),
     /// The record makes no sense, or the quota is used up.
     Invalid(String),
+    /// The key is out of reach for the moment.
+    NoKey(String),
     /// There is no such record.
     NotFound,
     /// Disk or key do not work.
@@ -203,7 +205,7 @@ impl Node {
     ) -> Result<u64, String> {
         self.write_checked(kind, name, body, life, now)
             .map_err(|e| match e {
-                WriteError::Invalid(why) | WriteError::Failed(why) => why,
+                WriteError::Invalid(why) | WriteError::Failed(why) | WriteError::NoKey(why) => why,
                 WriteError::Later(_) | WriteError::NotFound => "not now".to_owned(),
             })
     }
@@ -226,7 +228,7 @@ impl Node {
         draft.content().map_err(WriteError::Invalid)?;
         let record = draft
             .sign(|content| self.signer.sign(CONTEXT, content))
-            .map_err(WriteError::Failed)?;
+            .map_err(WriteError::NoKey)?;
         // On disk first: the book must not know what a power cut could take back.
         let stored = self
             .store

@@ -3,7 +3,7 @@
 
 from bed.base import RELEASES
 from bed.case import Node, check, equal, main, run, together
-from bed.packages import copy, tool
+from bed.packages import copy, next_version
 from bed.town import UNITS
 
 NEEDS = "bed"
@@ -69,7 +69,7 @@ def test(bed):
     together(Node.start, nodes)
     cycles = [_cycle(node) for node in nodes]
     together(next, cycles)
-    tool("build", "--out", repository, "--suffix", "+upgrade.1")
+    next_version(repository, "+upgrade.1")
     together(lambda cycle: list(cycle), cycles)
     run("rm", "-rf", repository)
 

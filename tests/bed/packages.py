@@ -32,11 +32,15 @@ def build(name, suffix="", fresh=True):
     if fresh:
         shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
-    built = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "release"
-    # A second version differs in its number only: what is compiled is compiled once.
-    reuse = {"GUIFI_BINARIES": str(built)} if suffix and (built / "guifi-peerd").exists() else {}
-    tool("build", "--out", directory, "--suffix", suffix, **reuse)
+    tool("build", "--out", directory, "--suffix", suffix)
     return directory
+
+
+def next_version(directory, suffix):
+    """Adds the same packages under a higher version: what is compiled is compiled once."""
+    built = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "release"
+    reuse = {"GUIFI_BINARIES": str(built)} if (built / "guifi-peerd").exists() else {}
+    tool("build", "--out", directory, "--suffix", suffix, **reuse)
 
 
 def copy(repository, name):

@@ -197,16 +197,20 @@ impl Engine {
         }
     }
 
-    fn dial(&self, peer: Key, protocol: Protocol) {
+    fn dial(&mut self, peer: Key, protocol: Protocol) {
         let hints = self.hints.get(&peer).cloned().unwrap_or_default();
-        match &self.client {
-            Some(client) => net::dial(client.clone(), self.handle.clone(), peer, protocol, hints),
-            None => self.handle.send(move |engine| {
-                if let Some(node) = &mut engine.node {
-                    node.dial_failed(peer, protocol, now());
-                }
-            }),
+        if let Some(client) = &self.client {
+            net::dial(client.clone(), self.handle.clone(), peer, protocol, hints);
+            return;
         }
+        // Not through the handle: its queue may be full, and only this thread empties it.
+        let failed = move |engine: &mut Self| {
+            if let Some(node) = &mut engine.node {
+                node.dial_failed(peer, protocol, now());
+            }
+            None
+        };
+        self.delayed.push((Instant::now(), Box::new(failed)));
     }
 
     fn send_frame(&mut self, peer: Key, frame: &Frame) {

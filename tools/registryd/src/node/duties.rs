@@ -77,6 +77,11 @@ impl Schedule {
         self.configure.get_or_insert(due);
     }
 
+    /// Looks for a neighbour soon.
+    pub(super) fn redial_after(&mut self, wait: Duration, now: Instant) {
+        self.redial = self.redial.min(now + wait);
+    }
+
     /// Reconciles with `peer` now, unless that has just been done.
     pub(super) fn sync_with(&mut self, peer: Key, now: Instant) {
         let recent = |(last, at): (Key, Instant)| last == peer && at + SYNC_CALM > now;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use std::time::Duration;
+
 use guifi_streams::Key;
 
 use super::{Effect, Node, Now, Protocol};
@@ -9,6 +11,8 @@ use crate::frame::{self, Frame, kind};
 use crate::gossip::Output;
 use crate::record::Record;
 
+/// A box without any neighbour looks for one after this.
+const ALONE: Duration = Duration::from_secs(1);
 /// Frames that wait for one stream to open.
 const MAX_QUEUE: usize = 64;
 
@@ -34,7 +38,10 @@ impl Node {
     /// A gossip stream to or from `peer` is open.
     pub fn link_up(&mut self, peer: Key, id: u64, now: Now) {
         self.links.up.entry(peer).or_default().insert(id);
-        self.suspects.remove(&peer);
+        if self.suspects.remove(&peer).is_some() {
+            // A neighbour whose stream broke is here: it is one again.
+            self.gossip.join(&[peer], now.at);
+        }
         self.lost.remove(&peer);
         self.effects
             .push(Effect::Send(peer, frame::clock(now.clock_ms)));
@@ -88,6 +95,9 @@ impl Node {
         }
         self.gossip.lost(peer, now.at);
         self.pump(now);
+        if self.neighbours.is_empty() {
+            self.schedule.redial_after(ALONE, now.at);
+        }
     }
 
     /// A stream could not be opened.

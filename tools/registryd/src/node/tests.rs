@@ -403,6 +403,29 @@ fn a_dead_box_is_stale_within_a_minute_and_live_when_it_returns() {
     );
 }
 
+/// What a killed and restarted transport looks like: this side knows at once that its streams
+/// are gone, the others only when they time out.
+#[test]
+fn a_box_whose_streams_all_broke_is_heard_within_three_seconds() {
+    let mut town = Town::new(4);
+    town.run(SECOND * 90);
+    let broken: Vec<((usize, usize), u64)> = town
+        .links
+        .iter()
+        .filter(|((a, b), _)| *a == 1 || *b == 1)
+        .map(|(ends, id)| (*ends, *id))
+        .collect();
+    assert!(!broken.is_empty());
+    for ((a, b), id) in broken {
+        town.links.remove(&(a, b));
+        let (peer, now) = (town.signers[if a == 1 { b } else { a }].key(), town.now(1));
+        town.node(1).link_down(peer, id, now);
+    }
+    town.put(1, "a", 1);
+    town.run(SECOND * 3);
+    assert_eq!(town.agree(), [(1, "a".to_owned(), 1, false)]);
+}
+
 #[test]
 fn a_good_bye_is_heard_at_once() {
     let mut town = Town::new(3);

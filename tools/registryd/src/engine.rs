@@ -258,8 +258,10 @@ impl Engine {
             self.node = None;
         }
         self.own = Some(own);
-        if let Some(node) = &self.node {
-            self.configure(&node.members());
+        if let Some(node) = &mut self.node {
+            node.transport_up(now());
+            let members = node.members();
+            self.configure(&members);
             return;
         }
         match Membership::load(&self.root) {

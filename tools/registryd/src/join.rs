@@ -29,6 +29,9 @@ use crate::record::Record;
 const SILENCE: Duration = Duration::from_secs(15);
 /// How long asking one other sponsor may take.
 const PASS_ON: Duration = Duration::from_secs(5);
+/// How long sponsors are looked for, and the pause between two looks.
+const LOOK: Duration = Duration::from_secs(7);
+const PAUSE: Duration = Duration::from_millis(700);
 /// Requests of one address a minute.
 const PER_MINUTE: u32 = 20;
 /// Records that prove a membership.
@@ -230,8 +233,37 @@ fn decide(
         Admission::Later(why) => Verdict::new("later", why),
         Admission::Refused(why) => Verdict::new("refused", why),
         Admission::Ask(_) if passed_on => Verdict::new("later", "this box may not sponsor"),
-        Admission::Ask(able) => ask_others(&client, &able, key, &home, handle),
+        Admission::Ask(_) => pass_on(&client, key, &home, handle),
     })
+}
+
+/// Passes a request on. A box that has just joined itself may not know yet where the sponsors
+/// are: it looks again for a while.
+fn pass_on(client: &Client, key: Key, home: &Home, handle: &Handle) -> Verdict {
+    let end = Instant::now() + LOOK;
+    loop {
+        let asked = home.clone();
+        let admission = handle.call(move |engine| {
+            let admission = engine.node()?.admit(key, None, &asked, now());
+            engine.configure_now()?;
+            Ok::<_, guifi_core::Error>(admission)
+        });
+        let able = match admission.and_then(|r| r) {
+            Ok(Admission::Ask(able)) => able,
+            Ok(Admission::Member(proof)) => {
+                return Verdict {
+                    proof,
+                    ..Verdict::new("member", "")
+                };
+            }
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        let verdict = ask_others(client, &able, key, home, handle);
+        if verdict.status != "later" || Instant::now() >= end {
+            return verdict;
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// Passes a request on to those who may sponsor, until one decides.

@@ -222,6 +222,15 @@ impl Node {
         }
     }
 
+    /// peerd is back after it was gone, and with it all streams: nobody else is to blame.
+    pub fn transport_up(&mut self, now: Now) {
+        for suspect in self.suspects.values_mut() {
+            suspect.failures = 0;
+            suspect.next = Some(now.at);
+        }
+        self.schedule.redial_after(Duration::ZERO, now.at);
+    }
+
     /// Tries suspects whose time has come.
     pub(super) fn probe(&mut self, now: Now) {
         let due: Vec<Key> = self

@@ -17,6 +17,8 @@ pub(super) const PUSH_ON: usize = 64;
 const SWEEP: Duration = Duration::from_secs(60);
 /// Between two attempts to find a lost member again.
 const REDIAL: Duration = Duration::from_secs(20);
+/// The same for the first two attempts of a box that has lost all its neighbours.
+pub(super) const ALONE: Duration = Duration::from_secs(1);
 /// Between two words to peerd.
 const CONFIGURE: Duration = Duration::from_millis(500);
 /// The gossip neighbours that are enough.
@@ -39,6 +41,8 @@ pub(super) struct Schedule {
     syncing: Option<Instant>,
     configure: Option<Instant>,
     configured: Option<Instant>,
+    /// Between the next two attempts to find a neighbour while there is none.
+    alone: Duration,
 }
 
 impl Schedule {
@@ -54,6 +58,7 @@ impl Schedule {
             syncing: None,
             configure: Some(now),
             configured: None,
+            alone: ALONE,
         }
     }
 
@@ -75,6 +80,11 @@ impl Schedule {
     pub(super) fn configure_soon(&mut self, now: Instant) {
         let due = self.configured.map_or(now, |at| at + CONFIGURE).max(now);
         self.configure.get_or_insert(due);
+    }
+
+    /// Reconciles with somebody soon.
+    pub(super) fn sync_after(&mut self, wait: Duration, now: Instant) {
+        self.sync = self.sync.min(now + wait);
     }
 
     /// Looks for a neighbour soon.
@@ -113,7 +123,10 @@ impl Node {
             self.administrate(now);
         }
         if self.schedule.redial <= now.at {
-            self.schedule.redial = now.at + REDIAL;
+            let alone = self.neighbours.is_empty();
+            let wait = if alone { self.schedule.alone } else { REDIAL };
+            self.schedule.alone = if alone { (wait * 2).min(REDIAL) } else { ALONE };
+            self.schedule.redial = now.at + wait;
             self.redial(now);
         }
         if self.schedule.sync <= now.at {

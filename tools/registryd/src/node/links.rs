@@ -2,17 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use std::time::Duration;
-
 use guifi_streams::Key;
 
+use super::duties::ALONE;
 use super::{Effect, Node, Now, Protocol};
 use crate::frame::{self, Frame, kind};
 use crate::gossip::Output;
 use crate::record::Record;
 
-/// A box without any neighbour looks for one after this.
-const ALONE: Duration = Duration::from_secs(1);
 /// Frames that wait for one stream to open.
 const MAX_QUEUE: usize = 64;
 

@@ -10,6 +10,9 @@ use crate::record::{CONTEXT, Draft, MAX_LIFE_MS, RecordKey};
 use crate::rules;
 use crate::store::Change;
 
+/// How soon a record that no neighbour heard is brought to somebody.
+const UNHEARD: Duration = Duration::from_millis(300);
+
 /// How fast local users may write; faster writes wait.
 #[derive(Clone, Copy, Debug)]
 pub struct WritePace {
@@ -249,6 +252,10 @@ impl Node {
         self.counters.records_written += 1;
         self.digest(merged, now);
         self.gossip.broadcast(encoded, now.at);
+        if self.neighbours.is_empty() {
+            // Nobody heard that: whoever can be reached gets it by comparing books.
+            self.schedule.sync_after(UNHEARD, now.at);
+        }
         Ok(version)
     }
 

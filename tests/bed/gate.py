@@ -57,8 +57,8 @@ def clippy(context):
 
 def dependencies(context):
     """cargo deny"""
-    if not (TOP / "deny.toml").exists():
-        raise Skipped("there is no deny.toml")
+    if not (TOP / ".deny.toml").exists():
+        raise Skipped("there is no .deny.toml")
     try:
         run(*as_owner(["cargo", "deny", "--version"]))
     except Failed:

@@ -169,26 +169,37 @@ fn peer(document: &Value) -> Part {
         .filter(|p| p["path"].as_str().is_some_and(|p| p != "none"))
         .count();
     let reason = format!("{connected} peers connected; ports {ports}");
-    match document["reached_from_outside"].as_bool() {
-        Some(false) => Part::new(
-            "peerd",
-            State::Degraded,
-            format!("other boxes do not reach this one; {reason}"),
-        )
-        .hint(format!(
-            "let {ports} in through router and firewall; or trust in a relay"
-        )),
-        Some(true) => Part::new(
-            "peerd",
-            State::Ok,
-            format!("{reason}; reached from outside"),
-        ),
-        None => Part::new(
-            "peerd",
-            State::Ok,
-            format!("{reason}; not known yet whether others reach it"),
-        ),
+    let outside = &document["reached_from_outside"];
+    let closed: Vec<String> = ["udp", "tcp"]
+        .into_iter()
+        .filter(|protocol| outside[protocol] == false)
+        .map(str::to_uppercase)
+        .collect();
+    if outside.is_null() {
+        let reason = format!("{reason}; not known yet whether others reach it");
+        return Part::new("peerd", State::Ok, reason);
     }
+    if closed.is_empty() {
+        let reason = format!("{reason}; reached from outside");
+        return Part::new("peerd", State::Ok, reason);
+    }
+    let closed = closed.join(" and ");
+    let relayed = document["home_relays"]
+        .as_array()
+        .is_some_and(|relays| relays.iter().any(|r| r["connected"] == true));
+    let (state, help) = if relayed {
+        (State::Ok, ", but over a relay")
+    } else {
+        (State::Degraded, "")
+    };
+    Part::new(
+        "peerd",
+        state,
+        format!("other boxes do not reach {closed} port {port} of this one{help}; {reason}"),
+    )
+    .hint(format!(
+        "let {closed} port {port} in through router and firewall; or have a box of the community relay"
+    ))
 }
 
 fn registry(document: &Value) -> Part {

@@ -163,6 +163,7 @@ async fn stay(node: Arc<Node>, mut bus: Option<Connection>) {
     let mut pauses = RETRY.iter().copied();
     loop {
         if let Some(connection) = bus.take() {
+            *lock(&node.bus) = Some(connection.clone());
             tokio::select! {
                 () = connection.closed() => {}
                 () = tell(&node, &connection) => {}
@@ -170,6 +171,7 @@ async fn stay(node: Arc<Node>, mut bus: Option<Connection>) {
             }
             log::warn!("the bus is gone; serving streams without it");
             lock(&node.link).clear();
+            *lock(&node.bus) = None;
             pauses = RETRY.iter().copied();
         }
         sleep(Duration::from_secs(pauses.next().unwrap_or(RETRY[3]))).await;
@@ -182,6 +184,15 @@ async fn stay(node: Arc<Node>, mut bus: Option<Connection>) {
             Err(_) => log::debug!("the bus does not answer"),
         }
     }
+}
+
+/// Has the bus start the service that owns `name`.
+pub(crate) async fn activate(node: &Node, name: &str) -> zbus::Result<()> {
+    let connection = lock(&node.bus).clone();
+    let connection = connection.ok_or_else(|| zbus::Error::Failure("there is no bus".into()))?;
+    let proxy = zbus::fdo::DBusProxy::new(&connection).await?;
+    proxy.start_service_by_name(name.try_into()?, 0).await?;
+    Ok(())
 }
 
 /// Sends signals, at most one a second for each peer.

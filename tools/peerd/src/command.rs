@@ -196,10 +196,13 @@ fn stats(document: &Value) -> String {
         Value::Null => "none".to_owned(),
         community => printable(word(&community["name"])),
     };
-    let reached = match document["reached_from_outside"].as_bool() {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "unknown",
+    let reached = &document["reached_from_outside"];
+    let reached = match (reached["udp"].as_bool(), reached["tcp"].as_bool()) {
+        (Some(true), Some(true)) => "yes",
+        (Some(true), _) => "UDP only",
+        (_, Some(true)) => "TCP only",
+        (Some(false), _) => "no",
+        (None, _) => "unknown",
     };
     let mut text = format!(
         "key: {}\ncommunity: {community}\nport: {}\nreached from outside: {reached}\n\

@@ -22,6 +22,16 @@ struct Written {
 #[serde(deny_unknown_fields, default)]
 struct WrittenProtocol {
     users: Option<Vec<String>>,
+    activate: Option<String>,
+}
+
+/// Who has to do with a protocol.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Protocol {
+    /// The local users that may open and serve it.
+    pub users: Vec<String>,
+    /// The bus name whose service is started when a peer asks for it and nobody serves it.
+    pub activate: Option<String>,
 }
 
 /// The settings that the daemon runs with.
@@ -37,8 +47,8 @@ pub struct Settings {
     pub announce: bool,
     /// The most streams at once.
     pub max_streams: u32,
-    /// For each protocol the local users that may open and serve it.
-    pub protocols: BTreeMap<String, Vec<String>>,
+    /// The protocols of programs.
+    pub protocols: BTreeMap<String, Protocol>,
 }
 
 impl Default for Settings {
@@ -71,7 +81,11 @@ impl Settings {
             protocols: written
                 .protocol
                 .into_iter()
-                .map(|(name, protocol)| (name, protocol.users.unwrap_or_default()))
+                .map(|(name, written)| {
+                    let users = written.users.unwrap_or_default();
+                    let activate = written.activate;
+                    (name, Protocol { users, activate })
+                })
                 .collect(),
         };
         settings.validate()
@@ -93,6 +107,13 @@ impl Settings {
         if !(16..=65536).contains(&self.max_streams) {
             return wrong("'max_streams' is 16 to 65536".to_owned());
         }
+        let bus_names = self
+            .protocols
+            .values()
+            .filter_map(|p| p.activate.as_deref());
+        if let Some(name) = bus_names.into_iter().find(|n| !is_bus_name(n)) {
+            return wrong(format!("'{name}' is no bus name such as net.guifi.Video1"));
+        }
         match self.protocols.keys().find(|n| !protocol_name_is_valid(n)) {
             Some(name) => wrong(format!(
                 "'{name}' is no protocol: 1 to 32 of a-z, 0-9 and '-' are wanted"
@@ -100,6 +121,10 @@ impl Settings {
             None => Ok(self),
         }
     }
+}
+
+fn is_bus_name(name: &str) -> bool {
+    zbus::names::WellKnownName::try_from(name).is_ok()
 }
 
 #[cfg(test)]
@@ -122,6 +147,7 @@ mod tests {
             "max_streams = 3",
             "[protocol.Join]\nusers = []",
             "[protocol.join]\nuser = []",
+            "[protocol.video]\nactivate = \"video\"",
         ] {
             assert_eq!(with(wrong).unwrap_err().kind(), Kind::Config, "{wrong}");
         }
@@ -131,7 +157,11 @@ mod tests {
     fn the_example_says_the_defaults() {
         let text = guifi_testing::example("peerd");
         let mut settings = with(&text).unwrap();
-        assert_eq!(settings.protocols.remove("example").unwrap(), ["nobody"]);
+        let example = Protocol {
+            users: vec!["nobody".to_owned()],
+            activate: Some("net.guifi.Example1".to_owned()),
+        };
+        assert_eq!(settings.protocols.remove("example").unwrap(), example);
         assert_eq!(settings, Settings::default());
     }
 
@@ -143,7 +173,7 @@ mod tests {
         );
         let settings = with(&std::fs::read_to_string(path).unwrap()).unwrap();
         for protocol in ["join", "gossip", "sync"] {
-            assert_eq!(settings.protocols[protocol], ["guifi-registryd"]);
+            assert_eq!(settings.protocols[protocol].users, ["guifi-registryd"]);
         }
     }
 }

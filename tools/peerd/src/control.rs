@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::dial;
-use crate::incoming::PING;
+use crate::incoming;
 use crate::net;
 use crate::node::{Node, Refusal, count, lock};
 use crate::rights::User;
@@ -191,7 +191,7 @@ fn refuse(client: &Client, id: u64, Refusal(reason, text): Refusal) {
 }
 
 fn may_speak(node: &Node, client: &Client, protocol: &str) -> Result<(), Refusal> {
-    if !protocol_name_is_valid(protocol) || protocol == PING {
+    if !protocol_name_is_valid(protocol) || incoming::is_own(protocol) {
         let text = format!("'{protocol}' is no protocol for programs");
         return Err(Refusal::new(Reason::Invalid, text));
     }
@@ -263,6 +263,7 @@ fn listen(node: &Node, client: &Arc<Client>, protocol: String) -> Result<(), Ref
         ));
     }
     listeners.insert(protocol, client.clone());
+    node.listening.notify_waiters();
     Ok(())
 }
 

@@ -42,8 +42,12 @@ pub(crate) fn document(node: &Node) -> String {
             json!({"connections": connections, "sent_bytes": bytes})
         }),
         "home_relays": home_relays,
-        "reached_from_outside": reached.map(|r| r.yes),
-        "reached_from_outside_at": reached.map(|r| time(r.when)),
+        "reached_from_outside": reached.map(|r| json!({
+            "udp": r.answers.udp,
+            "tcp": r.answers.tcp,
+            "helper": r.helper,
+            "at": time(r.when),
+        })),
         "members": members.by_key.len(),
         "peers": peers(node),
         "streams": node.stream_count(),

@@ -1,6 +1,7 @@
 //! Streams that peers open: read the header, find the listener, answer, splice.
 
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,16 +9,27 @@ use guifi_streams::{Event, Reason, reset};
 use iroh::endpoint::{RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
+use crate::bus;
+use crate::callback::{self, Turn};
+use crate::client::Client;
 use crate::header;
 use crate::node::{Node, Refusal, StreamSlot, count, lock};
 use crate::peers::Link;
+use crate::reach::{self, REACH};
 use crate::splice::{self, Splice};
 
 /// How long a peer may take over the header of a stream.
 const HEADER: Duration = Duration::from_secs(5);
+/// How long a program may take from its start to its serving.
+const START: Duration = Duration::from_secs(15);
 
-/// The protocol that this daemon answers itself.
+/// A protocol that this daemon answers itself, as it does [`REACH`].
 pub(crate) const PING: &str = "ping";
+
+/// Whether programs have no part in `protocol`.
+pub(crate) fn is_own(protocol: &str) -> bool {
+    [PING, REACH].contains(&protocol)
+}
 
 /// Serves one stream.
 pub(crate) async fn serve(
@@ -36,13 +48,8 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let answer = match deliver(&node, &link, &protocol) {
-        Ok(None) => {
-            let _ = send.write_all(&[header::ACCEPTED]).await;
-            let _ = send.finish();
-            return;
-        }
-        Ok(Some(delivered)) => delivered,
+    let service = match service(&node, &link, &protocol).await {
+        Ok(service) => service,
         Err(Refusal(reason, text)) => {
             log::debug!("refusing '{protocol}' to {}: {text}", link.key);
             count(&node.counters.refused, 1);
@@ -53,12 +60,22 @@ pub(crate) async fn serve(
             return;
         }
     };
-    count(&node.counters.accepted, 1);
-    let (splice, slot) = answer;
-    // If this fails, splicing sees the same failure.
+    // If this fails, whatever follows sees the same failure.
     let _ = send.write_all(&[header::ACCEPTED]).await;
-    splice.run(send, recv).await;
-    drop((busy, slot));
+    match service {
+        // The byte is the answer.
+        Service::Ping => drop(send.finish()),
+        // A question that makes no sense gets none.
+        Service::Reach(turn) => {
+            let _ = reach::answer(&node, &link, turn, &mut send, &mut recv).await;
+        }
+        Service::Program(splice, slot) => {
+            count(&node.counters.accepted, 1);
+            splice.run(send, recv).await;
+            drop(slot);
+        }
+    }
+    drop(busy);
 }
 
 async fn read_header(recv: &mut RecvStream) -> Option<String> {
@@ -70,21 +87,26 @@ async fn read_header(recv: &mut RecvStream) -> Option<String> {
     header::name(name).ok().map(str::to_owned)
 }
 
-/// Hands one end of a new socket pair to the program that serves the protocol; none for what
-/// this daemon answers itself.
-fn deliver(
-    node: &Arc<Node>,
+/// Who serves a stream.
+enum Service<'a> {
+    Ping,
+    Reach(Turn<'a>),
+    Program(Splice, StreamSlot),
+}
+
+async fn service<'a>(
+    node: &'a Arc<Node>,
     link: &Link,
     protocol: &str,
-) -> Result<Option<(Splice, StreamSlot)>, Refusal> {
+) -> Result<Service<'a>, Refusal> {
     let members = node.members();
     members.admit(link.key, protocol)?;
-    if protocol == PING {
-        return Ok(None);
+    match protocol {
+        PING => return Ok(Service::Ping),
+        REACH => return callback::turn(node, link.key).map(Service::Reach),
+        _ => {}
     }
-    let client = lock(&node.listeners).get(protocol).cloned();
-    // One that died a moment ago serves nothing any more.
-    let client = client.filter(|c| !c.gone()).ok_or(Reason::NoListener)?;
+    let client = program(node, protocol).await?;
     let slot = node.admit_stream()?;
     if client.lags() {
         return Err(Refusal::new(Reason::Busy, "its program lags"));
@@ -104,5 +126,48 @@ fn deliver(
         },
         Some(OwnedFd::from(theirs)),
     );
-    Ok(Some((splice, slot)))
+    Ok(Service::Program(splice, slot))
+}
+
+/// The program that serves `protocol`, started if need be.
+async fn program(node: &Node, protocol: &str) -> Result<Arc<Client>, Refusal> {
+    let found = || {
+        let listeners = lock(&node.listeners);
+        // One that died a moment ago serves nothing any more.
+        listeners.get(protocol).filter(|c| !c.gone()).cloned()
+    };
+    if let Some(client) = found() {
+        return Ok(client);
+    }
+    let settings = node.settings();
+    let name = settings
+        .protocols
+        .get(protocol)
+        .and_then(|p| p.activate.as_deref())
+        .ok_or(Reason::NoListener)?;
+    let started = timeout(START, async {
+        let mut activated = pin!(bus::activate(node, name));
+        let mut starting = true;
+        loop {
+            let next = node.listening.notified();
+            if let Some(client) = found() {
+                return Ok::<_, zbus::Error>(client);
+            }
+            tokio::select! {
+                // It may serve before it owns its name, or after.
+                done = &mut activated, if starting => {
+                    done?;
+                    starting = false;
+                }
+                () = next => {}
+            }
+        }
+    });
+    let why = match started.await {
+        Ok(Ok(client)) => return Ok(client),
+        Ok(Err(e)) => e.to_string(),
+        Err(_) => "it does not listen".to_owned(),
+    };
+    log::warn!("cannot serve '{protocol}' by starting {name}: {why}");
+    Err(Reason::NoListener.into())
 }

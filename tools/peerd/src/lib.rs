@@ -13,6 +13,7 @@ pub mod who;
 
 mod book;
 mod bus;
+mod callback;
 mod client;
 mod control;
 mod daemon;
@@ -26,6 +27,7 @@ mod net;
 mod node;
 mod peers;
 mod pool;
+mod reach;
 mod relay;
 mod rights;
 mod socket;

@@ -5,13 +5,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use guifi_streams::{Configuration, Key, PathKind, Reason};
+use guifi_streams::{Configuration, Key, Reason};
 use iroh::endpoint::{
-    BindOpts, IdleTimeout, Incoming, IncomingAddr, PortmapperConfig, QuicTransportConfig, VarInt,
-    presets,
+    BindOpts, IdleTimeout, Incoming, PortmapperConfig, QuicTransportConfig, VarInt, presets,
 };
 use iroh::tls::CaTlsConfig;
 use iroh::{Endpoint, NetReportConfig, RelayMap, RelayMode, RelayUrl, Watcher as _};
@@ -21,8 +20,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::header;
 use crate::members::Members;
-use crate::node::{Node, Notice, Reached, Refusal, lock};
+use crate::node::{Node, Notice, Refusal, lock};
 use crate::peers::{self, MEMBER_STREAMS, close};
+use crate::reach;
 use crate::relay::Relay;
 use crate::verifier::{Trusted, Verifier};
 use crate::who;
@@ -141,6 +141,7 @@ async fn online(node: &Arc<Node>) -> io::Result<Net> {
     let mut tasks = vec![
         tokio::spawn(accept(node.clone(), endpoint.clone())).abort_handle(),
         tokio::spawn(watch_relays(node.clone(), endpoint.clone())).abort_handle(),
+        tokio::spawn(reach::watch(node.clone(), endpoint.clone())).abort_handle(),
     ];
     match who::listen(settings.port) {
         Ok(listener) => {
@@ -217,42 +218,9 @@ async fn accept(node: Arc<Node>, endpoint: Endpoint) {
 }
 
 async fn welcome(node: &Arc<Node>, incoming: Incoming) {
-    let from = incoming.remote_addr();
-    let Ok(Ok(connection)) = timeout(HANDSHAKE, incoming).await else {
-        return;
-    };
-    let Some(link) = peers::adopt(node, connection) else {
-        return;
-    };
-    match from {
-        IncomingAddr::Ip(address) => {
-            let address = peers::canonical(address);
-            let near = lock(&node.link)
-                .values()
-                .flatten()
-                .any(|a| a.ip() == address.ip());
-            if !near && !address.ip().is_loopback() {
-                reached(node, true);
-            }
-        }
-        _ => {
-            // The caller tried the direct way too; if that does not work by now, it will not.
-            let (node, link) = (node.clone(), Arc::downgrade(&link));
-            tokio::spawn(async move {
-                sleep(HANDSHAKE).await;
-                if let Some(link) = link.upgrade()
-                    && link.connection.close_reason().is_none()
-                {
-                    reached(&node, link.route().path == PathKind::Direct);
-                }
-            });
-        }
+    if let Ok(Ok(connection)) = timeout(HANDSHAKE, incoming).await {
+        peers::adopt(node, connection);
     }
-}
-
-fn reached(node: &Node, yes: bool) {
-    let when = SystemTime::now();
-    *lock(&node.reached) = Some(Reached { yes, when });
 }
 
 async fn watch_relays(node: Arc<Node>, endpoint: Endpoint) {

@@ -8,15 +8,17 @@ use std::time::SystemTime;
 
 use guifi_core::Root;
 use guifi_streams::{Key, Reason};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::book::Book;
+use crate::callback;
 use crate::client::Client;
 use crate::config::Settings;
 use crate::identity::Identity;
 use crate::members::Members;
 use crate::net::Net;
 use crate::peers::Peers;
+use crate::reach::Reached;
 
 /// How many streams to slow readers may fill their windows before new ones are refused: each
 /// holds up to a stream window of 1 MiB.
@@ -49,13 +51,6 @@ pub(crate) enum Notice {
     Relay(String, bool),
 }
 
-/// Whether other boxes reach this one without its having called them first.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reached {
-    pub(crate) yes: bool,
-    pub(crate) when: SystemTime,
-}
-
 /// Numbers since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -85,10 +80,17 @@ pub(crate) struct Node {
     pub(crate) configuring: tokio::sync::Mutex<()>,
     pub(crate) peers: Peers,
     pub(crate) listeners: Mutex<HashMap<String, Arc<Client>>>,
+    /// Rung when a program begins to serve a protocol.
+    pub(crate) listening: Notify,
+    /// The connection to the bus, while there is one.
+    pub(crate) bus: Mutex<Option<zbus::Connection>>,
     pub(crate) book: Mutex<Book>,
     /// Addresses of members heard on the link.
     pub(crate) link: Mutex<HashMap<Key, Vec<SocketAddr>>>,
+    /// Whether others reach this box, once it is known.
     pub(crate) reached: Mutex<Option<Reached>>,
+    /// Turns of those who want to know that of themselves.
+    pub(crate) callbacks: Semaphore,
     pub(crate) counters: Counters,
     pub(crate) notices: broadcast::Sender<Notice>,
     /// Rung when the community or the settings changed.
@@ -112,9 +114,12 @@ impl Node {
             configuring: tokio::sync::Mutex::default(),
             peers: Peers::default(),
             listeners: Mutex::default(),
+            listening: Notify::new(),
+            bus: Mutex::default(),
             book: Mutex::new(Book::load(root)),
             link: Mutex::default(),
             reached: Mutex::default(),
+            callbacks: Semaphore::new(callback::TURNS),
             counters: Counters::default(),
             notices: broadcast::channel(256).0,
             reconfigured: Notify::new(),

@@ -54,6 +54,8 @@ pub(crate) struct Peer {
     /// The last failed dial, and the addresses it tried.
     pub(crate) failed: Option<(Instant, Refusal, usize)>,
     pub(crate) last_seen: Option<SystemTime>,
+    /// When it was last called back.
+    pub(crate) called_back: Option<Instant>,
     /// Addresses that an administrator gave.
     pub(crate) hints: Vec<SocketAddr>,
 }

@@ -38,7 +38,7 @@ impl User {
                 settings
                     .protocols
                     .get(protocol)
-                    .is_some_and(|users| users.contains(name))
+                    .is_some_and(|p| p.users.contains(name))
             })
     }
 
@@ -59,12 +59,17 @@ fn name_of(passwd: &str, uid: u32) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Protocol;
 
     #[test]
     fn a_user_may_speak_what_the_configuration_names() {
         let mut settings = Settings::default();
         let users = vec!["kv".to_owned()];
-        settings.protocols.insert("kv-raft".to_owned(), users);
+        let protocol = Protocol {
+            users,
+            activate: None,
+        };
+        settings.protocols.insert("kv-raft".to_owned(), protocol);
         let user = |name: &str| User {
             uid: 990,
             name: Some(name.to_owned()),

@@ -106,9 +106,17 @@ async fn answer(node: &Node, mut stream: TcpStream) -> io::Result<()> {
 /// # Errors
 /// No answer, one that is malformed, or one whose signature is not by its key.
 pub async fn ask(address: &str) -> io::Result<Whois> {
+    question(connect(address).await?).await
+}
+
+/// Asks what listens at `address` who it is; errors as [`ask`].
+pub(crate) async fn ask_at(address: SocketAddr) -> io::Result<Whois> {
+    question(TcpStream::connect(address).await?).await
+}
+
+async fn question(mut stream: TcpStream) -> io::Result<Whois> {
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(io::Error::other)?;
-    let mut stream = connect(address).await?;
     stream
         .write_all(&[GREETING.as_slice(), &nonce].concat())
         .await?;

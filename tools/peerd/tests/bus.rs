@@ -178,3 +178,26 @@ fn members_on_the_link_are_found_through_avahi_and_its_restart_is_survived() {
         listener.accept_within(SOON).unwrap();
     }
 }
+
+#[test]
+fn a_service_is_started_when_a_peer_asks_for_its_protocol() {
+    let bus = Bus::new();
+    let flag = bus.activatable("net.guifi.Example1");
+    let a = Box::with(
+        "[protocol.example]\nactivate = \"net.guifi.Example1\"\n",
+        &[],
+        &[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())],
+    );
+    let b = Box::new();
+    let (ca, cb) = (a.client(), b.client());
+    join(&[(&a, &ca), (&b, &cb)]);
+    assert!(!flag.exists());
+    let key = ca.own_key();
+    let opening = std::thread::spawn(move || cb.open(key, "example", &[], SOON * 2));
+    until("the start", SOON, || flag.exists().then_some(()));
+    let server = a.client();
+    let listener = server.listen("example", 8).unwrap();
+    let stream = opening.join().unwrap().unwrap();
+    assert_eq!(listener.accept_within(SOON).unwrap().protocol, "example");
+    drop(stream);
+}

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bed::*;
 use guifi_streams::{Key, Member, PathKind, RelayPorts};
+use guifi_testing::bus::Bus;
 use sha2::{Digest as _, Sha256};
 
 /// A network namespace, removed when dropped.
@@ -127,7 +128,7 @@ fn boxes_that_cannot_reach_each_other_meet_at_a_member_that_relays() {
         cable(&middle, space, &format!("10.8.{net}"));
         space.ip(&format!("route add 10.8.0.1 via 10.8.{net}.1"));
     }
-    let bus = guifi_testing::bus::Bus::new();
+    let bus = Bus::new();
     let m = Box::with(
         "relay = true\n",
         &["ip", "netns", "exec", &middle.0],
@@ -176,16 +177,70 @@ fn boxes_that_cannot_reach_each_other_meet_at_a_member_that_relays() {
     let stream = cl.open(cm.own_key(), "gossip", &[], SOON).unwrap();
     assert_eq!(stream.path, PathKind::Direct);
     drop((stream, direct));
-    // It knows that it is reached, and says how others use its relay.
+    // It says how others use its relay.
+    let said = stats(&bus);
+    assert_eq!(said["relay"], serde_json::to_value(relay_of(&m)).unwrap());
+    assert!(said["relay_usage"]["connections"].as_u64() >= Some(2));
+}
+
+/// What the box on this bus says of itself.
+fn stats(bus: &Bus) -> serde_json::Value {
     let output = Command::new(env!("CARGO_BIN_EXE_guifi-peer"))
         .args(["stats", "--json"])
         .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
         .output()
         .unwrap();
-    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(said["reached_from_outside"], true);
-    assert_eq!(said["relay"], serde_json::to_value(relay_of(&m)).unwrap());
-    assert!(said["relay_usage"]["connections"].as_u64() >= Some(2));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_box_learns_from_another_which_of_its_ports_are_open() {
+    if !root_or_skip("a_box_learns_from_another_which_of_its_ports_are_open") {
+        return;
+    }
+    let (far, home) = (Space::new("f"), Space::new("h"));
+    cable(&far, &home, "10.8.7");
+    let bus = Bus::new();
+    let helper = far.start("");
+    let mut own = Box::with(
+        "",
+        &["ip", "netns", "exec", &home.0],
+        &[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())],
+    );
+    let ch = helper.client();
+    let key = own.client().own_key();
+    let at = |host, port| vec![SocketAddr::from(([10, 8, 7, host], port))];
+    let members = community(vec![
+        member(ch.own_key(), at(1, helper.port)),
+        member(key, at(2, own.port)),
+    ]);
+    ch.configure(&members).unwrap();
+    let _listener = ch.listen("sync", 8).unwrap();
+    home.run("nft add table ip t");
+    home.run("nft add chain ip t in { type filter hook input priority 0 ; }");
+    for (closed, udp, tcp) in [
+        (&[][..], true, true),
+        (&["udp"], false, true),
+        (&["tcp"], false, false),
+    ] {
+        for protocol in closed {
+            let port = own.port;
+            home.run(&format!(
+                "nft add rule ip t in {protocol} dport {port} ct state new drop"
+            ));
+        }
+        own.kill();
+        own.restart();
+        let client = own.client();
+        client.configure(&members).unwrap();
+        drop(client.open(ch.own_key(), "sync", &[], SOON).unwrap());
+        // A helper waits a while before it helps the same box again.
+        let said = until("an answer", SOON * 4, || {
+            Some(stats(&bus)["reached_from_outside"].clone()).filter(|r| !r.is_null())
+        });
+        assert_eq!((&said["udp"], &said["tcp"]), (&udp.into(), &tcp.into()));
+        assert_eq!(said["helper"], ch.own_key().to_string());
+    }
 }
 
 /// A router that hides what is behind it, as Linux does it and home routers do.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><listen>unix:path=SOCKET</listen><auth>EXTERNAL</auth>
+<busconfig><listen>unix:path=SOCKET</listen><servicedir>SERVICES</servicedir><auth>EXTERNAL</auth>
 <policy context="default"><allow own="*"/><allow send_type="method_call"/>
 <allow send_destination="*" eavesdrop="true"/><allow receive_sender="*"/></policy></busconfig>"#;
 
@@ -24,7 +25,11 @@ impl Bus {
     #[allow(clippy::new_without_default)] // a process is no default
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = CONFIG.replace("SOCKET", &dir.path().join("bus").to_string_lossy());
+        let services = dir.path().join("services");
+        std::fs::create_dir(&services).unwrap();
+        let config = CONFIG
+            .replace("SOCKET", &dir.path().join("bus").to_string_lossy())
+            .replace("SERVICES", &services.to_string_lossy());
         std::fs::write(dir.path().join("bus.conf"), config).unwrap();
         let child = start(&dir);
         Self { dir, child }
@@ -34,6 +39,19 @@ impl Bus {
     #[must_use]
     pub fn address(&self) -> String {
         format!("unix:path={}", self.dir.path().join("bus").display())
+    }
+
+    /// Has it start a service for the name; the file that is returned appears then.
+    #[must_use]
+    pub fn activatable(&self, name: &str) -> PathBuf {
+        let flag = self.dir.path().join(name);
+        let service = format!(
+            "[D-BUS Service]\nName={name}\nExec=/bin/sh -c \"touch {}; exec sleep 60\"\n",
+            flag.display()
+        );
+        let file = self.dir.path().join(format!("services/{name}.service"));
+        std::fs::write(file, service).unwrap();
+        flag
     }
 
     /// A connection to it.

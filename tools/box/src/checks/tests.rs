@@ -4,10 +4,9 @@ use serde_json::json;
 fn healthy() -> Evidence {
     Evidence {
         bus: None,
-        peer: Ok(
-            json!({"online": true, "port": 7656, "relay": null, "reached_from_outside": true,
-            "peers": [{"path": "direct"}, {"path": "none"}]}),
-        ),
+        peer: Ok(json!({"online": true, "port": 7656, "relay": null,
+            "reached_from_outside": {"udp": true, "tcp": true, "helper": "k", "at": "2026-11-24T05:00:00Z"},
+            "peers": [{"path": "direct"}, {"path": "none"}]})),
         registry: Ok(
             json!({"joined": true, "peerd": true, "saved": true, "synced": true,
             "members": 2, "boxes": 2, "boxes_live": 2, "records": 9, "connected_peers": ["k"],
@@ -63,11 +62,27 @@ fn each_cause_is_named() {
         Degraded,
         "no peers",
     );
+    let outside = |udp, tcp| json!({"udp": udp, "tcp": tcp});
     says(
-        |e| set(&mut e.peer, "reached_from_outside", json!(false)),
+        |e| set(&mut e.peer, "reached_from_outside", outside(false, false)),
         "peerd",
         Degraded,
-        "do not reach",
+        "do not reach UDP and TCP port 7656",
+    );
+    says(
+        |e| set(&mut e.peer, "reached_from_outside", outside(true, false)),
+        "peerd",
+        Degraded,
+        "do not reach TCP port 7656",
+    );
+    says(
+        |e| {
+            set(&mut e.peer, "reached_from_outside", outside(false, false));
+            set(&mut e.peer, "home_relays", json!([{"connected": true}]));
+        },
+        "peerd",
+        State::Ok,
+        "but over a relay",
     );
     says(
         |e| set(&mut e.discovery, "avahi", json!({"running": false})),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use guifi_streams::{Key, PathKind};
+use iroh::Watcher as _;
 use serde_json::{Value, json};
 
 use crate::node::{Node, lock};
@@ -26,8 +27,8 @@ pub(crate) fn document(node: &Node) -> String {
     let relay = net.as_ref().and_then(|n| n.relay.as_ref());
     let home_relays: Vec<Value> = net
         .iter()
-        .flat_map(|n| n.home_relays())
-        .map(|(url, connected)| json!({"url": url, "connected": connected}))
+        .flat_map(|n| n.endpoint.home_relay_status().get())
+        .map(|s| json!({"url": s.url().to_string(), "connected": s.is_connected()}))
         .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -42,6 +43,8 @@ pub(crate) fn document(node: &Node) -> String {
             json!({"connections": connections, "sent_bytes": bytes})
         }),
         "home_relays": home_relays,
+        "relays": net.as_ref().map(|n| n.relays.named(&n.endpoint)).unwrap_or_default(),
+        "coordinate": lock(&node.place).say(),
         "reached_from_outside": reached.map(|r| json!({
             "udp": r.answers.udp,
             "tcp": r.answers.tcp,

@@ -11,6 +11,7 @@ use iroh::{EndpointAddr, EndpointId, TransportAddr};
 use tokio::time::{timeout, timeout_at};
 
 use crate::header;
+use crate::incoming::PING;
 use crate::net::Net;
 use crate::node::{Node, Refusal, count, lock};
 use crate::peers::{Busy, Link, adopt, close};
@@ -107,6 +108,12 @@ fn refused(reason: Reason, key: Key, protocol: &str) -> Refusal {
         other => format!("{key} refuses '{protocol}': {other}"),
     };
     Refusal::new(reason, text)
+}
+
+/// Whether the peer still answers on this connection; it may take a second to know.
+pub(crate) async fn is_alive(node: &Arc<Node>, link: &Arc<Link>) -> bool {
+    let answered = timeout(DIAL, on_link(node, link, PING, true)).await;
+    matches!(answered, Ok(Ok(_) | Err(Attempt::Refused(_))))
 }
 
 async fn on_link(
@@ -224,7 +231,8 @@ fn target(node: &Node, net: &Net, key: Key, hints: &[SocketAddr]) -> Result<Endp
     let mut all: Vec<_> = addresses.into_iter().map(TransportAddr::Ip).collect();
     if members.contains(key) {
         all.extend(
-            net.relays_towards(key)
+            net.relays
+                .towards(&members, key)
                 .into_iter()
                 .map(TransportAddr::Relay),
         );

@@ -13,6 +13,7 @@ use crate::bus;
 use crate::callback::{self, Turn};
 use crate::client::Client;
 use crate::header;
+use crate::nearness::{self, NEAR};
 use crate::node::{Node, Refusal, StreamSlot, count, lock};
 use crate::peers::Link;
 use crate::reach::{self, REACH};
@@ -23,12 +24,12 @@ const HEADER: Duration = Duration::from_secs(5);
 /// How long a program may take from its start to its serving.
 const START: Duration = Duration::from_secs(15);
 
-/// A protocol that this daemon answers itself, as it does [`REACH`].
+/// A protocol that this daemon answers itself, as it does [`NEAR`] and [`REACH`].
 pub(crate) const PING: &str = "ping";
 
 /// Whether programs have no part in `protocol`.
 pub(crate) fn is_own(protocol: &str) -> bool {
-    [PING, REACH].contains(&protocol)
+    [PING, NEAR, REACH].contains(&protocol)
 }
 
 /// Serves one stream.
@@ -66,6 +67,9 @@ pub(crate) async fn serve(
         // The byte is the answer.
         Service::Ping => drop(send.finish()),
         // A question that makes no sense gets none.
+        Service::Near => {
+            let _ = nearness::answer(&node, &link, &mut send, &mut recv).await;
+        }
         Service::Reach(turn) => {
             let _ = reach::answer(&node, &link, turn, &mut send, &mut recv).await;
         }
@@ -90,6 +94,7 @@ async fn read_header(recv: &mut RecvStream) -> Option<String> {
 /// Who serves a stream.
 enum Service<'a> {
     Ping,
+    Near,
     Reach(Turn<'a>),
     Program(Splice, StreamSlot),
 }
@@ -103,6 +108,7 @@ async fn service<'a>(
     members.admit(link.key, protocol)?;
     match protocol {
         PING => return Ok(Service::Ping),
+        NEAR => return Ok(Service::Near),
         REACH => return callback::turn(node, link.key).map(Service::Reach),
         _ => {}
     }

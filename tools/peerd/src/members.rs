@@ -58,11 +58,7 @@ mod tests {
     #[test]
     fn strangers_may_only_join_and_the_banned_nothing() {
         let [member, banned, stranger] = [Key([1; 32]), Key([2; 32]), Key([3; 32])];
-        let entry = |key| Member {
-            key,
-            addresses: Vec::new(),
-            relay: None,
-        };
+        let entry = |key| Member::new(key, Vec::new());
         let members = Members::new(Configuration {
             community: Some("c".to_owned()),
             members: vec![entry(member), entry(banned)],

@@ -1,29 +1,28 @@
 //! The QUIC endpoint and what lives with it, while the box is joined to a community.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use guifi_streams::{Configuration, Key, Reason};
+use guifi_streams::{Configuration, Reason};
 use iroh::endpoint::{
     BindOpts, IdleTimeout, Incoming, PortmapperConfig, QuicTransportConfig, VarInt, presets,
 };
 use iroh::tls::CaTlsConfig;
-use iroh::{Endpoint, NetReportConfig, RelayMap, RelayMode, RelayUrl, Watcher as _};
-use iroh_relay::{RelayConfig, RelayQuicConfig};
+use iroh::{Endpoint, NetReportConfig, RelayMap, RelayMode};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::header;
 use crate::members::Members;
-use crate::node::{Node, Notice, Refusal, lock};
+use crate::nearness;
+use crate::node::{Node, Refusal, lock};
 use crate::peers::{self, MEMBER_STREAMS, close};
 use crate::reach;
 use crate::relay::Relay;
+use crate::relays::{self, Relays};
 use crate::verifier::{Trusted, Verifier};
 use crate::who;
 
@@ -31,8 +30,6 @@ use crate::who;
 const LOST: Duration = Duration::from_secs(10);
 /// What a stream may hold that its reader has not taken: 84 Mbit/s at 100 ms.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// How many members' relays are used. All boxes take the first by key, so they meet there.
-const MAX_RELAYS: usize = 3;
 /// Half-open handshakes from which on callers must prove their address,
 const SUSPICIOUS: usize = 64;
 /// and from which on they are not heard.
@@ -48,8 +45,7 @@ const BIND_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Net {
     pub(crate) endpoint: Endpoint,
     pub(crate) relay: Option<Relay>,
-    trusted: Arc<Trusted>,
-    relays: Mutex<BTreeMap<RelayUrl, Key>>,
+    pub(crate) relays: Relays,
     tasks: Vec<AbortHandle>,
 }
 
@@ -79,7 +75,7 @@ pub(crate) async fn configure(
     }
     let members = node.members();
     if let Some(net) = node.net() {
-        net.set_relays(&members, node.identity.public()).await;
+        net.relays.choose(node, &net.endpoint).await;
     }
     for link in node.peers.links() {
         let (was, is) = (before.contains(link.key), members.contains(link.key));
@@ -140,7 +136,8 @@ async fn online(node: &Arc<Node>) -> io::Result<Net> {
     };
     let mut tasks = vec![
         tokio::spawn(accept(node.clone(), endpoint.clone())).abort_handle(),
-        tokio::spawn(watch_relays(node.clone(), endpoint.clone())).abort_handle(),
+        tokio::spawn(relays::watch(node.clone(), endpoint.clone())).abort_handle(),
+        tokio::spawn(nearness::run(node.clone())).abort_handle(),
         tokio::spawn(reach::watch(node.clone(), endpoint.clone())).abort_handle(),
     ];
     match who::listen(settings.port) {
@@ -155,8 +152,7 @@ async fn online(node: &Arc<Node>) -> io::Result<Net> {
     Ok(Net {
         endpoint,
         relay,
-        trusted,
-        relays: Mutex::default(),
+        relays: Relays::new(trusted),
         tasks,
     })
 }
@@ -223,73 +219,7 @@ async fn welcome(node: &Arc<Node>, incoming: Incoming) {
     }
 }
 
-async fn watch_relays(node: Arc<Node>, endpoint: Endpoint) {
-    let mut statuses = endpoint.home_relay_status().stream();
-    let mut known: HashMap<String, bool> = HashMap::new();
-    while let Some(statuses) = statuses.next().await {
-        let now: HashMap<String, bool> = statuses
-            .iter()
-            .map(|s| (s.url().to_string(), s.is_connected()))
-            .collect();
-        for (url, connected) in &now {
-            if known.get(url).copied().unwrap_or(false) != *connected {
-                node.notice(Notice::Relay(url.clone(), *connected));
-            }
-        }
-        known = now;
-    }
-}
-
 impl Net {
-    /// Uses the relays of these members.
-    async fn set_relays(&self, members: &Members, own: Key) {
-        let mut wanted = BTreeMap::new();
-        let mut hashes: HashMap<IpAddr, HashSet<[u8; 32]>> = HashMap::new();
-        let mut candidates: Vec<_> = members
-            .by_key
-            .values()
-            .filter(|m| m.key != own && members.contains(m.key))
-            .filter_map(|m| Some((m.key, m.addresses.first()?.ip(), m.relay.as_ref()?)))
-            .collect();
-        candidates.sort_by_key(|(key, ..)| *key);
-        for (key, ip, relay) in candidates.into_iter().take(MAX_RELAYS) {
-            let address = SocketAddr::new(ip, relay.tcp);
-            let (Ok(url), Ok(hash)) = (
-                format!("https://{address}/").parse::<RelayUrl>(),
-                relay.certificate.parse::<Key>(),
-            ) else {
-                continue;
-            };
-            let config = RelayConfig::new(url.clone(), Some(RelayQuicConfig::new(relay.udp)));
-            wanted.insert(url, (key, config));
-            hashes.entry(ip).or_default().insert(hash.0);
-        }
-        self.trusted.set(hashes);
-        let known = std::mem::take(&mut *lock(&self.relays));
-        for url in known.keys().filter(|url| !wanted.contains_key(*url)) {
-            self.endpoint.remove_relay(url).await;
-        }
-        for (url, (_, config)) in &wanted {
-            if !known.contains_key(url) {
-                let config = Arc::new(config.clone());
-                self.endpoint.insert_relay(url.clone(), config).await;
-            }
-        }
-        *lock(&self.relays) = wanted
-            .into_iter()
-            .map(|(url, (key, _))| (url, key))
-            .collect();
-    }
-
-    /// The relays over which a member may be met.
-    pub(crate) fn relays_towards(&self, key: Key) -> Vec<RelayUrl> {
-        lock(&self.relays)
-            .iter()
-            .filter(|(_, owner)| **owner != key)
-            .map(|(url, _)| url.clone())
-            .collect()
-    }
-
     /// The addresses at which the endpoint believes to be reachable.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let mut addresses: Vec<_> = self
@@ -301,15 +231,5 @@ impl Net {
         addresses.sort_unstable();
         addresses.dedup();
         addresses
-    }
-
-    /// The relays in use, and whether the link to each is up.
-    pub(crate) fn home_relays(&self) -> Vec<(String, bool)> {
-        self.endpoint
-            .home_relay_status()
-            .get()
-            .iter()
-            .map(|s| (s.url().to_string(), s.is_connected()))
-            .collect()
     }
 }

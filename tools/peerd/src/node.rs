@@ -14,6 +14,7 @@ use crate::book::Book;
 use crate::callback;
 use crate::client::Client;
 use crate::config::Settings;
+use crate::coordinates::Place;
 use crate::identity::Identity;
 use crate::members::Members;
 use crate::net::Net;
@@ -89,6 +90,8 @@ pub(crate) struct Node {
     pub(crate) link: Mutex<HashMap<Key, Vec<SocketAddr>>>,
     /// Whether others reach this box, once it is known.
     pub(crate) reached: Mutex<Option<Reached>>,
+    /// Where this box is in the space of round trips.
+    pub(crate) place: Mutex<Place>,
     /// Turns of those who want to know that of themselves.
     pub(crate) callbacks: Semaphore,
     pub(crate) counters: Counters,
@@ -119,6 +122,7 @@ impl Node {
             book: Mutex::new(Book::load(root)),
             link: Mutex::default(),
             reached: Mutex::default(),
+            place: Mutex::default(),
             callbacks: Semaphore::new(callback::TURNS),
             counters: Counters::default(),
             notices: broadcast::channel(256).0,

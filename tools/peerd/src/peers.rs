@@ -12,6 +12,7 @@ use iroh::TransportAddr;
 use iroh::endpoint::{Connection, VarInt};
 use tokio::sync::Notify;
 
+use crate::dial;
 use crate::incoming;
 use crate::node::{Node, Notice, Refusal, lock, now_seconds};
 
@@ -200,6 +201,12 @@ pub(crate) fn adopt(node: &Arc<Node>, connection: Connection) -> Option<Arc<Link
                 .set_max_concurrent_bi_streams(VarInt::from_u32(STRANGER_STREAMS));
         }
         let peer = table.entry(key).or_default();
+        for older in &peer.links {
+            // It may have dialled because its end of that one is gone.
+            if older.route().path == PathKind::Relay {
+                tokio::spawn(doubt(node.clone(), older.clone()));
+            }
+        }
         peer.links.push(link.clone());
         peer.failed = None;
         peer.last_seen = Some(SystemTime::now());
@@ -208,6 +215,12 @@ pub(crate) fn adopt(node: &Arc<Node>, connection: Connection) -> Option<Arc<Link
     node.notice(Notice::Peer(key));
     node.peers.idle.notify_one();
     Some(link)
+}
+
+async fn doubt(node: Arc<Node>, link: Arc<Link>) {
+    if !dial::is_alive(&node, &link).await {
+        link.close(close::SILENT);
+    }
 }
 
 async fn attend(node: Arc<Node>, link: Arc<Link>) {

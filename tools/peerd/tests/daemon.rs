@@ -127,6 +127,7 @@ fn the_manuals_name_everything_and_nothing_else() {
         "announce",
         "max_streams",
         "protocol.NAME.users",
+        "protocol.NAME.activate",
     ];
     let faults = guifi_testing::key_faults(&page("guifi-peerd.toml.5"), keys);
     assert_eq!(faults, none);

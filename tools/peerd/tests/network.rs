@@ -1,5 +1,5 @@
 //! What goes over the wire, in network namespaces of their own. Needs root.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod bed;
 
@@ -7,10 +7,10 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bed::*;
-use guifi_streams::{Key, Member, PathKind, RelayPorts};
+use guifi_streams::{End, Key, Member, PathKind, RelayPorts};
 use guifi_testing::bus::Bus;
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +40,11 @@ impl Space {
             .unwrap();
         assert!(output.status.success(), "{words}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn start_on(&self, bus: &Bus, more: &str) -> Box {
+        let environment = [("DBUS_SYSTEM_BUS_ADDRESS", &*bus.address())];
+        Box::with(more, &["ip", "netns", "exec", &self.0], &environment)
     }
 
     fn start(&self, more: &str) -> Box {
@@ -129,11 +134,7 @@ fn boxes_that_cannot_reach_each_other_meet_at_a_member_that_relays() {
         space.ip(&format!("route add 10.8.0.1 via 10.8.{net}.1"));
     }
     let bus = Bus::new();
-    let m = Box::with(
-        "relay = true\n",
-        &["ip", "netns", "exec", &middle.0],
-        &[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())],
-    );
+    let m = middle.start_on(&bus, "relay = true\n");
     let (l, r) = (left.start(""), right.start(""));
     let (cm, cl, cr) = (m.client(), l.client(), r.client());
     let address = |net: u8, host: u8, port| SocketAddr::from(([10, 8, net, host], port));
@@ -183,6 +184,93 @@ fn boxes_that_cannot_reach_each_other_meet_at_a_member_that_relays() {
     assert!(said["relay_usage"]["connections"].as_u64() >= Some(2));
 }
 
+#[test]
+fn when_a_relay_dies_its_peers_meet_at_another() {
+    if !root_or_skip("when_a_relay_dies_its_peers_meet_at_another") {
+        return;
+    }
+    let (left, right) = (Space::new("l"), Space::new("r"));
+    let hubs = [Space::new("v"), Space::new("w")];
+    for (h, hub) in hubs.iter().enumerate() {
+        hub.ip(&format!("addr add 10.8.{h}.1/32 dev lo"));
+        for (e, end) in [&left, &right].into_iter().enumerate() {
+            cable(hub, end, &format!("10.9.{}", h * 2 + e));
+            end.ip(&format!("route add 10.8.{h}.1 via 10.9.{}.1", h * 2 + e));
+        }
+    }
+    let buses = [Bus::new(), Bus::new()];
+    let mut relays: Vec<Box> = hubs
+        .iter()
+        .zip(&buses)
+        .map(|(hub, bus)| hub.start_on(bus, "relay = true\n"))
+        .collect();
+    let bus = Bus::new();
+    let l = left.start_on(&bus, "");
+    let r = right.start("");
+    let (cl, cr) = (l.client(), r.client());
+    let mut members = vec![member(cl.own_key(), vec![]), member(cr.own_key(), vec![])];
+    for (h, relay) in relays.iter().enumerate() {
+        let address = SocketAddr::from(([10, 8, h as u8, 1], relay.port));
+        members.push(member(relay.client().own_key(), vec![address]));
+    }
+    for relay in &relays {
+        relay
+            .client()
+            .configure(&community(members.clone()))
+            .unwrap();
+    }
+    for (place, relay) in members[2..].iter_mut().zip(&relays) {
+        place.relay = Some(relay_of(relay));
+    }
+    for client in [&cl, &cr] {
+        client.configure(&community(members.clone())).unwrap();
+    }
+    let listener = cr.listen("sync", 8).unwrap();
+    let open = || {
+        cl.open(cr.own_key(), "sync", &[], Duration::from_secs(2))
+            .ok()
+    };
+    let mut ours = until("a stream over a relay", SOON * 4, open);
+    let mut theirs = listener.accept_within(SOON).unwrap();
+    assert_eq!(ours.path, PathKind::Relay);
+    let passed_on = || {
+        let usage = buses
+            .each_ref()
+            .map(|bus| stats(bus)["relay_usage"]["sent_bytes"].as_u64());
+        usage.map(Option::unwrap_or_default)
+    };
+    let before = passed_on();
+    for _ in 0..1000 {
+        ours.write_all(&[7; 1000]).unwrap();
+        theirs.read_exact(&mut [0; 1000]).unwrap();
+    }
+    let after = passed_on();
+    let carried = usize::from(after[1] - before[1] > after[0] - before[0]);
+    let begin = Instant::now();
+    relays[carried].kill();
+    let again = until("another way", SOON * 2, || {
+        let mut stream = open()?;
+        stream.write_all(b"again").unwrap();
+        Some(stream)
+    });
+    let took = begin.elapsed();
+    assert_eq!(again.path, PathKind::Relay);
+    let mut next = listener.accept_within(SOON).unwrap();
+    let mut text = [0; 5];
+    next.read_exact(&mut text).unwrap();
+    assert_eq!(&text, b"again");
+    println!("met at another relay after {took:?}");
+    for old in [&mut ours, &mut theirs] {
+        assert_eq!(old.ended(SOON).unwrap().end, End::Lost);
+        println!(
+            "the old stream is known to be lost after {:?}",
+            begin.elapsed()
+        );
+    }
+    let dead = members[2 + carried].key.to_string();
+    assert_ne!(stats(&bus)["relays"][0], dead, "where it waits");
+}
+
 /// What the box on this bus says of itself.
 fn stats(bus: &Bus) -> serde_json::Value {
     let output = Command::new(env!("CARGO_BIN_EXE_guifi-peer"))
@@ -202,11 +290,7 @@ fn a_box_learns_from_another_which_of_its_ports_are_open() {
     cable(&far, &home, "10.8.7");
     let bus = Bus::new();
     let helper = far.start("");
-    let mut own = Box::with(
-        "",
-        &["ip", "netns", "exec", &home.0],
-        &[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())],
-    );
+    let mut own = home.start_on(&bus, "");
     let ch = helper.client();
     let key = own.client().own_key();
     let at = |host, port| vec![SocketAddr::from(([10, 8, 7, host], port))];

@@ -40,6 +40,42 @@ pub struct Member {
     /// What it relays with, if it does.
     #[serde(default)]
     pub relay: Option<RelayPorts>,
+    /// The members at whose relays it waits, the nearest first.
+    #[serde(default)]
+    pub relays: Vec<Key>,
+    /// Where it is in the space of round trips.
+    #[serde(default)]
+    pub coordinate: Option<Coordinate>,
+}
+
+impl Member {
+    /// A member of which nothing more is known.
+    #[must_use]
+    pub fn new(key: Key, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            key,
+            addresses,
+            relay: None,
+            relays: Vec::new(),
+            coordinate: None,
+        }
+    }
+}
+
+/// A place in the space of round trips: the way between two places is their distance and the
+/// sum of their heights. Microseconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Coordinate {
+    /// Where it is.
+    pub x_us: i32,
+    /// Where it is.
+    pub y_us: i32,
+    /// Where it is.
+    pub z_us: i32,
+    /// The way to the network.
+    pub height_us: u32,
+    /// How far off guesses are, in thousandths.
+    pub error_permille: u32,
 }
 
 /// A member that relays for the others, at its addresses.

@@ -20,7 +20,7 @@ mod stream;
 mod wire;
 
 pub use client::{Client, Whois};
-pub use configuration::{Configuration, Member, RelayPorts};
+pub use configuration::{Configuration, Coordinate, Member, RelayPorts};
 pub use error::ClientError;
 pub use key::{Key, KeyError};
 pub use listener::Listener;

@@ -209,13 +209,17 @@ fn a_configuration_travels_as_a_file() {
         community: Some("c".repeat(52)),
         name: "osona".to_owned(),
         members: vec![Member {
-            key: PEER,
-            addresses: vec!["[2001:db8::1]:7656".parse().unwrap()],
             relay: Some(RelayPorts {
                 udp: 7656,
                 tcp: 7657,
                 certificate: Key([1; 32]).to_string(),
             }),
+            relays: vec![OWN],
+            coordinate: Some(Coordinate {
+                x_us: -20,
+                ..Coordinate::default()
+            }),
+            ..Member::new(PEER, vec!["[2001:db8::1]:7656".parse().unwrap()])
         }],
         banned: vec![OWN],
     };

@@ -139,11 +139,7 @@ pub(crate) fn join(boxes: &[(&Box, &Client)]) {
 }
 
 pub(crate) fn member(key: Key, addresses: Vec<SocketAddr>) -> Member {
-    Member {
-        key,
-        addresses,
-        relay: None,
-    }
+    Member::new(key, addresses)
 }
 
 pub(crate) fn community(members: Vec<Member>) -> Configuration {

@@ -282,9 +282,8 @@ impl Node {
         let members = ruling.members.values().map(|member| {
             let (addresses, relay) = places.remove(&member.current).unwrap_or_default();
             Member {
-                key: member.current,
-                addresses,
                 relay,
+                ..Member::new(member.current, addresses)
             }
         });
         Configuration {

@@ -306,7 +306,7 @@ impl Engine {
         let path = database(&self.root);
         let opened = Store::open(&path)
             .map_err(|e| Error::failed(e).hint("is there room on the disk? df /var/lib/guifi"))?;
-        if let Some(aside) = opened.set_aside {
+        if let Some(aside) = &opened.set_aside {
             let aside = aside.display().to_string();
             log::error!(
                 "the database was damaged: set aside as {aside}, its records come back from the peers"
@@ -317,7 +317,7 @@ impl Engine {
         let mut node = Node::new(
             founding,
             own,
-            (opened.store, opened.records),
+            opened,
             membership.home.clone(),
             self.tuning,
             seed,

@@ -121,6 +121,7 @@ impl Node {
             let merged = self.book.sweep(self.community_time(now));
             self.digest(merged, now);
             self.administrate(now);
+            self.lapse(now);
         }
         if self.schedule.redial <= now.at {
             let alone = self.neighbours.is_empty();
@@ -241,6 +242,7 @@ impl Node {
             return;
         }
         self.counters.syncs += 1;
+        self.compared(now);
         self.lost.remove(&peer);
         if !self.synced {
             self.synced = true;

@@ -156,7 +156,11 @@ impl Node {
         };
         let held = self.book.get(&key).map(|r| r.json()).unwrap_or_default();
         let says = |member: &str| held.get(member).and_then(Value::as_str);
-        if name.is_empty() || (says("name") == Some(&name) && says("zone") == Some(&zone)) {
+        let ruling = self.book.ruling();
+        let since = held.get("time").and_then(Value::as_u64).unwrap_or(0);
+        let stands = !ruling.has_lapsed(ruling.identity(self.own), since);
+        let same = says("name") == Some(&name) && says("zone") == Some(&zone);
+        if name.is_empty() || (same && stands) {
             return Ok(());
         }
         let time = self.community_time(now).max(self.own_last + 1);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Home, Node, Now};
 use crate::record::{Record, RecordKey};
-use crate::rules::{Policy, is_label, is_zone};
+use crate::rules::{Claim, Policy, is_label, is_zone};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// After this an administrator's box lets a member sponsor others.
@@ -209,9 +209,13 @@ impl Node {
         let old_claims = self.book.records().filter(|r| {
             r.key.kind == "claim" && !r.is_removal() && r.version + CONFIRM_NAME_MS <= time
         });
-        for claim in old_claims.filter_map(|r| crate::rules::Claim::read(r)) {
+        for record in old_claims {
+            let Some(claim) = Claim::read(record) else {
+                continue;
+            };
             let name = (claim.space, claim.zone, claim.name);
-            if let Some(winner) = ruling.names.get(&name) {
+            let owner = ruling.identity(record.key.owner);
+            if let Some(winner) = ruling.names.get(&name).filter(|w| **w == owner) {
                 due.push((
                     format!("claim/{}/{}/{}", name.0, name.1, name.2),
                     json!({"key": winner}),
@@ -224,10 +228,13 @@ impl Node {
                 kind: "confirm".into(),
                 name: name.clone(),
             };
-            if self.book.get(&key).is_some() {
+            // A name whose holder has lapsed may be another's by now.
+            let body = body.as_object().cloned();
+            let says_so = |r: &Record| r.is_removal() || Some(r.json()) == body;
+            if self.book.get(&key).is_some_and(|r| says_so(r)) {
                 continue;
             }
-            if let Err(e) = self.write("confirm", &name, body.as_object().cloned(), 0, now) {
+            if let Err(e) = self.write("confirm", &name, body, 0, now) {
                 log::warn!("cannot confirm {name}: {e}");
                 return;
             }

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+mod lapse;
+
 use super::*;
 use crate::frame::{Frame, kind};
 use crate::sync::Session;
@@ -92,6 +94,10 @@ impl Town {
                 every: Duration::from_secs(10),
             },
             sync_interval: Duration::from_secs(60),
+            lapse: LapsePace {
+                day: Duration::from_secs(600),
+                days: 12,
+            },
         };
         let home = Home {
             name: format!("box{n}"),
@@ -100,7 +106,7 @@ impl Town {
         let node = Node::new(
             self.founding.clone(),
             self.signers[n].key(),
-            (opened.store, opened.records),
+            opened,
             home,
             tuning,
             n as u64 + 77,

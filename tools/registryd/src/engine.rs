@@ -19,8 +19,9 @@ use handle::Work;
 
 use crate::frame::Frame;
 use crate::home::{Membership, database};
+use crate::join;
 use crate::net;
-use crate::node::{Effect, Home, Node, Now, Protocol, Reach, Sign, Tuning};
+use crate::node::{Effect, Favour, Home, Node, Now, Protocol, Reach, Sign, Tuning};
 use crate::record::Record;
 use crate::rights::Rights;
 use crate::store::Store;
@@ -186,6 +187,7 @@ impl Engine {
                 Effect::Synced => drop(self.notices.send(Notice::Synced)),
                 Effect::Configure(configuration) => self.configure(&configuration),
                 Effect::Dial(peer, protocol) => self.dial(peer, protocol),
+                Effect::Ask(peer, favour) => self.ask(peer, favour),
                 Effect::Send(peer, frame) => self.send_frame(peer, &frame),
                 Effect::Close(peer) => self.writers.retain(|(key, _), _| *key != peer),
             }
@@ -211,6 +213,13 @@ impl Engine {
             None
         };
         self.delayed.push((Instant::now(), Box::new(failed)));
+    }
+
+    fn ask(&self, peer: Key, favour: Favour) {
+        // Without peerd nobody is reached; the node asks again in its own time.
+        if let (Some(client), Some(node)) = (&self.client, &self.node) {
+            join::ask(client.clone(), node.home().clone(), peer, favour);
+        }
     }
 
     fn send_frame(&mut self, peer: Key, frame: &Frame) {

@@ -5,8 +5,11 @@
 //! membership and by `DONE`. A member that may not sponsor asks one that may, in the same words
 //! with the stranger's key.
 
+mod ask;
 mod client;
+mod pass;
 
+pub(crate) use ask::ask;
 pub use client::{Offer, Options, join, probe};
 
 use std::collections::HashMap;
@@ -27,11 +30,8 @@ use crate::record::Record;
 
 /// How long the other side may be silent.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How long asking one other sponsor may take.
-const PASS_ON: Duration = Duration::from_secs(5);
-/// How long sponsors are looked for, and the pause between two looks.
-const LOOK: Duration = Duration::from_secs(7);
-const PAUSE: Duration = Duration::from_millis(700);
+/// How long one member that is asked may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Requests of one address a minute.
 const PER_MINUTE: u32 = 20;
 /// Records that prove a membership.
@@ -107,13 +107,41 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A request as it travels; `key` only when a member asks for another.
-fn admit_frame(home: &Home, key: Option<Key>) -> Frame {
+/// For whom or what admission is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wish {
+    /// To become a member.
+    Member,
+    /// That another becomes a member.
+    Other(Key),
+    /// One more sponsor, for a member.
+    Further,
+}
+
+/// A request as it travels.
+fn admit_frame(home: &Home, wish: Wish) -> Frame {
     let mut map = object(json!({"name": home.name, "zone": home.zone}));
-    if let Some(key) = key {
-        map.insert("key".to_owned(), key.to_string().into());
-    }
+    match wish {
+        Wish::Member => None,
+        Wish::Other(key) => map.insert("key".to_owned(), key.to_string().into()),
+        Wish::Further => map.insert("further".to_owned(), true.into()),
+    };
     Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
+}
+
+/// Opens a `join` stream to a member and says the first word on it.
+fn open(client: &Client, peer: Key, frame: &Frame) -> Result<Stream, String> {
+    let io = |e: std::io::Error| e.to_string();
+    let stream = client
+        .open(peer, JOIN, &[], PATIENCE)
+        .map_err(|e| e.to_string())?;
+    stream.socket.set_read_timeout(Some(PATIENCE)).map_err(io)?;
+    stream
+        .socket
+        .set_write_timeout(Some(PATIENCE))
+        .map_err(io)?;
+    frame.write(&mut &stream.socket).map_err(io)?;
+    Ok(stream)
 }
 
 /// Requests of each address in the current minute.
@@ -204,6 +232,7 @@ fn decide(
     };
     // Only a member may ask for another; a passed-on request is not passed on again.
     let passed_on = request.contains_key("key") && stream.member;
+    let further = stream.member && request.get("further") == Some(&Value::Bool(true));
     let key = if passed_on {
         text("key")
             .parse()
@@ -216,7 +245,11 @@ fn decide(
         .call(move |engine| {
             let client = engine.client();
             let place = if passed_on { None } else { address };
-            let admission = engine.node()?.admit(key, place, &asked, now());
+            let admission = if further && !passed_on {
+                engine.node()?.sponsor_further(key, place, now())
+            } else {
+                engine.node()?.admit(key, place, &asked, now())
+            };
             // The newcomer comes back at once: peerd must know it before it reads the verdict.
             engine.configure_now()?;
             Ok((admission, client?))
@@ -233,71 +266,6 @@ fn decide(
         Admission::Later(why) => Verdict::new("later", why),
         Admission::Refused(why) => Verdict::new("refused", why),
         Admission::Ask(_) if passed_on => Verdict::new("later", "this box may not sponsor"),
-        Admission::Ask(_) => pass_on(&client, key, &home, handle),
+        Admission::Ask(_) => pass::pass_on(&client, key, &home, handle),
     })
-}
-
-/// Passes a request on. A box that has just joined itself may not know yet where the sponsors
-/// are: it looks again for a while.
-fn pass_on(client: &Client, key: Key, home: &Home, handle: &Handle) -> Verdict {
-    let end = Instant::now() + LOOK;
-    loop {
-        let asked = home.clone();
-        let admission = handle.call(move |engine| {
-            let admission = engine.node()?.admit(key, None, &asked, now());
-            engine.configure_now()?;
-            Ok::<_, guifi_core::Error>(admission)
-        });
-        let able = match admission.and_then(|r| r) {
-            Ok(Admission::Ask(able)) => able,
-            Ok(Admission::Member(proof)) => {
-                return Verdict {
-                    proof,
-                    ..Verdict::new("member", "")
-                };
-            }
-            Ok(_) | Err(_) => Vec::new(),
-        };
-        let verdict = ask_others(client, &able, key, home, handle);
-        if verdict.status != "later" || Instant::now() >= end {
-            return verdict;
-        }
-        std::thread::sleep(PAUSE);
-    }
-}
-
-/// Passes a request on to those who may sponsor, until one decides.
-fn ask_others(client: &Client, able: &[Key], key: Key, home: &Home, handle: &Handle) -> Verdict {
-    for sponsor in able {
-        let asked = client
-            .open(*sponsor, JOIN, &[], PASS_ON)
-            .map_err(|e| e.to_string())
-            .and_then(|stream| {
-                let io = |e: std::io::Error| e.to_string();
-                stream.socket.set_read_timeout(Some(PASS_ON)).map_err(io)?;
-                admit_frame(home, Some(key))
-                    .write(&mut &stream.socket)
-                    .map_err(io)?;
-                Verdict::read(&stream)
-            });
-        match asked {
-            Ok(mut verdict) if verdict.status != "later" => {
-                // As above. Should it fail, the newcomer tries again.
-                let proof = verdict.proof.clone();
-                let told = handle.call(move |engine| {
-                    engine.node()?.merge(proof, now());
-                    engine.configure_now()?;
-                    Ok(engine.node()?.proof(key))
-                });
-                match told.and_then(|r: Result<_, guifi_core::Error>| r) {
-                    Ok(proof) => verdict.proof = proof,
-                    Err(e) => log::debug!("cannot take up the newcomer: {e}"),
-                }
-                return verdict;
-            }
-            Ok(verdict) => log::debug!("{sponsor} does not sponsor: {}", verdict.reason),
-            Err(e) => log::debug!("{sponsor} does not answer: {e}"),
-        }
-    }
-    Verdict::new("later", "nobody who may sponsor can be reached")
 }

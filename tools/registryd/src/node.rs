@@ -3,6 +3,7 @@
 //! [`Effect`]s. It touches no network and no clock, so that many of them can be simulated.
 
 mod duties;
+mod further;
 mod lapse;
 mod links;
 mod presence;
@@ -51,11 +52,20 @@ pub enum Protocol {
     Sync,
 }
 
+/// What a member is asked for on a stream of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Favour {
+    /// To sponsor this box beside others.
+    Sponsor,
+}
+
 /// What a node wants done.
 #[derive(Debug)]
 pub enum Effect {
     /// Open a stream to a member.
     Dial(Key, Protocol),
+    /// Ask a member for something.
+    Ask(Key, Favour),
     /// Send a frame on a member's gossip stream.
     Send(Key, Frame),
     /// Close a member's gossip streams.
@@ -147,6 +157,8 @@ pub struct Node {
     tuning: Tuning,
     bucket: write::Bucket,
     sponsored: sponsor::Ledger,
+    /// Whom this box has sponsored beside others.
+    further: sponsor::Ledger,
     absences: lapse::Absences,
     schedule: Schedule,
     synced: bool,
@@ -209,6 +221,7 @@ impl Node {
             tuning,
             bucket: write::Bucket::new(tuning.write, now.at),
             sponsored: sponsor::Ledger::default(),
+            further: sponsor::Ledger::default(),
             absences: lapse::Absences::new(absences),
             schedule: Schedule::new(now.at),
             synced: false,

@@ -12,7 +12,7 @@ mod presence;
 mod quota;
 mod rotations;
 
-pub use members::countersigned;
+pub use members::{LAST_ADMINISTRATOR_SLOT, LAST_MEMBER_SLOT, countersigned};
 pub use names::{Claim, is_label, is_zone};
 pub use presence::is_absent;
 pub use quota::{MAX_SERVICES_PER_TYPE, counted, limit_bytes};

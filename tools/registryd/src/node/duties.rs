@@ -41,6 +41,8 @@ pub(super) struct Schedule {
     syncing: Option<Instant>,
     configure: Option<Instant>,
     configured: Option<Instant>,
+    /// When to ask for a further sponsor.
+    pub(super) seek: Instant,
     /// Between the next two attempts to find a neighbour while there is none.
     alone: Duration,
 }
@@ -58,6 +60,7 @@ impl Schedule {
             syncing: None,
             configure: Some(now),
             configured: None,
+            seek: now + super::further::FIRST,
             alone: ALONE,
         }
     }
@@ -122,6 +125,7 @@ impl Node {
             self.digest(merged, now);
             self.administrate(now);
             self.lapse(now);
+            self.seek_sponsor(now);
         }
         if self.schedule.redial <= now.at {
             let alone = self.neighbours.is_empty();
@@ -198,7 +202,7 @@ impl Node {
         self.gossip.join(&[stranger], now.at);
     }
 
-    fn pick(&mut self, keys: &[Key]) -> Option<Key> {
+    pub(super) fn pick(&mut self, keys: &[Key]) -> Option<Key> {
         (!keys.is_empty()).then(|| keys[self.rng.random_range(0..keys.len())])
     }
 

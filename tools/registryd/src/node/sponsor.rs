@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Home, Node, Now};
 use crate::record::{Record, RecordKey};
-use crate::rules::{Claim, Policy, is_label, is_zone};
+use crate::rules::{Claim, LAST_ADMINISTRATOR_SLOT, LAST_MEMBER_SLOT, Policy, is_label, is_zone};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// After this an administrator's box lets a member sponsor others.
@@ -64,7 +64,11 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Ledger {
-    fn allows(&mut self, pace: Pace, address: Option<IpAddr>, now: Instant) -> bool {
+    pub(super) fn note(&mut self, address: Option<IpAddr>, now: Instant) {
+        self.0.push((now, address));
+    }
+
+    pub(super) fn allows(&mut self, pace: Pace, address: Option<IpAddr>, now: Instant) -> bool {
         self.0
             .retain(|(at, _)| now.saturating_duration_since(*at) < DAY);
         let place = address.map(network);
@@ -114,8 +118,23 @@ impl Node {
                 "this box has sponsored as many as it does in a day".to_owned(),
             );
         }
-        let administrator = ruling.is_administrator(self.own);
-        let Some(slot) = self.free_slot("member", if administrator { 65_535 } else { 255 }) else {
+        let admission = self.sponsor(key, LAST_MEMBER_SLOT, now);
+        if matches!(admission, Admission::Member(_)) {
+            self.sponsored.note(address, now.at);
+            log::info!("{key} is a member now, sponsored by this box");
+        }
+        admission
+    }
+
+    /// Writes that this box sponsors `key`, in a slot up to `last` unless it is an
+    /// administrator's.
+    pub(super) fn sponsor(&mut self, key: Key, last: u32, now: Now) -> Admission {
+        let last = if self.book.ruling().is_administrator(self.own) {
+            LAST_ADMINISTRATOR_SLOT
+        } else {
+            last
+        };
+        let Some(slot) = self.free_slot("member", last) else {
             return Admission::Refused("all slots of this sponsor are used".to_owned());
         };
         let body = json!({"key": key});
@@ -127,16 +146,14 @@ impl Node {
             now,
         ) {
             Ok(_) => {
-                self.sponsored.0.push((now.at, address));
                 self.pump(now);
-                log::info!("{key} is a member now, sponsored by this box");
                 Admission::Member(self.proof(key))
             }
             Err(e) => Admission::Later(e),
         }
     }
 
-    fn is_live(&self, key: Key) -> bool {
+    pub(super) fn is_live(&self, key: Key) -> bool {
         self.book
             .view()
             .of_owner(key)

@@ -10,9 +10,9 @@ use super::{Founding, Member, Policy, key_in, slot, text};
 use crate::record::{Hash, Record, verify};
 
 /// The highest slot in which an administrator sponsors.
-const LAST_ADMINISTRATOR_SLOT: u32 = 65_535;
+pub const LAST_ADMINISTRATOR_SLOT: u32 = 65_535;
 /// The highest slot in which a confirmed member sponsors.
-const LAST_MEMBER_SLOT: u32 = 255;
+pub const LAST_MEMBER_SLOT: u32 = 255;
 
 /// What the member that admits somebody with an invitation signs: `invite`, the community, the
 /// invitation's key, the slot, the joiner's key and the time in milliseconds.

@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Requests of one address a minute.
 const PER_MINUTE: u32 = 20;
-/// Records that prove a membership.
+/// The most records that prove a membership: a chain of dozens of sponsors.
 const MAX_PROOF: usize = 256;
 
 /// The verdict on a request, as it travels.

@@ -9,6 +9,7 @@ mod administrators;
 mod members;
 mod names;
 mod presence;
+mod proof;
 mod quota;
 mod rotations;
 
@@ -171,10 +172,13 @@ impl Ruling {
             &founding,
             &administrators,
             &banned,
-            of_kind("member"),
-            of_kind("confirm"),
-            of_kind("invite"),
+            members::Evidence {
+                sponsorships: of_kind("member"),
+                confirmations: of_kind("confirm"),
+                invitations: of_kind("invite"),
+            },
             &rotations,
+            |_, _, _| {},
         );
         let rank = names::Rank::new(&administrators, &rotations);
         let lapsed = names::lapsed(of_kind("lapse"), &rank);

@@ -1,7 +1,7 @@
 //! Admitting new members: who may, how fast, and what an administrator's box confirms by
 //! itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,6 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const CONFIRM_MEMBER_MS: u64 = 7 * 24 * 3600 * 1000;
 /// After this an administrator's box confirms a name that nobody contests.
 const CONFIRM_NAME_MS: u64 = 24 * 3600 * 1000;
-/// Records that prove a membership.
-const MAX_CHAIN: usize = 200;
 
 /// How fast a box sponsors: its own manners, not a rule of the community.
 #[derive(Clone, Copy, Debug)]
@@ -175,38 +173,13 @@ impl Node {
     /// must know as a member too before it can compare books with it.
     #[must_use]
     pub fn proof(&self, key: Key) -> Vec<Record> {
-        let mut by_target: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
-        for record in self.book.records().map(|r| r.as_ref()) {
-            let target = match record.key.kind.as_str() {
-                "member" | "admin" => record
-                    .json()
-                    .get("key")
-                    .and_then(|k| k.as_str()?.parse().ok()),
-                "confirm" => record
-                    .key
-                    .name
-                    .strip_prefix("member/")
-                    .and_then(|k| k.parse().ok()),
-                "rotate" => record.key.name.parse().ok(),
-                _ => None,
-            };
-            if let Some(target) = target {
-                by_target.entry(target).or_default().push(record);
-            }
-        }
-        let mut chain = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut queue = vec![self.own, key];
-        while let Some(key) = queue.pop() {
-            if !seen.insert(key) || chain.len() >= MAX_CHAIN {
-                continue;
-            }
-            for record in by_target.get(&key).into_iter().flatten() {
-                chain.push((*record).clone());
-                queue.push(record.key.owner);
-            }
-        }
-        chain
+        let records = self.book.records().map(|r| r.as_ref());
+        let ruling = self.book.ruling();
+        ruling
+            .proof(&self.community(), records, &[self.own, key])
+            .into_iter()
+            .cloned()
+            .collect()
     }
 
     /// What an administrator's box confirms without being asked: members of a week, and names

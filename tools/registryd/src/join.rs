@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 use crate::body;
 use crate::engine::{Handle, now};
 use crate::frame::{Frame, kind};
-use crate::net::JOIN;
+use crate::net::{JOIN, Place};
 use crate::node::{Admission, Home};
 use crate::record::Record;
 
@@ -161,15 +161,15 @@ fn too_fast(address: Option<IpAddr>) -> bool {
 
 /// Serves a `join` stream to its end.
 #[allow(clippy::needless_pass_by_value)] // the type that all protocols share
-pub(crate) fn serve(stream: Stream, handle: &Handle) {
-    let ended = converse(&stream, handle);
+pub(crate) fn serve(stream: Stream, place: Place, handle: &Handle) {
+    let ended = converse(&stream, place, handle);
     if let Err(e) = ended {
         log::debug!("join stream of {} ended: {e}", stream.peer);
         stream.reset(256);
     }
 }
 
-fn converse(stream: &Stream, handle: &Handle) -> Result<(), String> {
+fn converse(stream: &Stream, place: Place, handle: &Handle) -> Result<(), String> {
     let io = |e: std::io::Error| e.to_string();
     stream.socket.set_read_timeout(Some(SILENCE)).map_err(io)?;
     stream.socket.set_write_timeout(Some(SILENCE)).map_err(io)?;
@@ -204,9 +204,15 @@ fn converse(stream: &Stream, handle: &Handle) -> Result<(), String> {
             }
             kind::ADMIT => {
                 let map = body::decode(&frame.payload)?;
-                decide(stream, &map, address, handle)?
-                    .write(stream)
-                    .map_err(io)?;
+                let verdict = match decide(stream, &map, address, handle)? {
+                    Decision::Own(verdict) => verdict,
+                    Decision::Others(request) => {
+                        // That takes its time: others may be served meanwhile.
+                        drop(place);
+                        return request.pass_on(stream, handle).map_err(io);
+                    }
+                };
+                verdict.write(stream).map_err(io)?;
             }
             other => return Err(format!("frame {other} is out of place")),
         }
@@ -214,12 +220,20 @@ fn converse(stream: &Stream, handle: &Handle) -> Result<(), String> {
     Ok(())
 }
 
+/// Who decides on a request.
+enum Decision {
+    /// This box does.
+    Own(Verdict),
+    /// Others are to be asked.
+    Others(pass::Request),
+}
+
 fn decide(
     stream: &Stream,
     request: &Map<String, Value>,
     address: Option<IpAddr>,
     handle: &Handle,
-) -> Result<Verdict, String> {
+) -> Result<Decision, String> {
     let text = |member: &str| {
         request
             .get(member)
@@ -256,7 +270,7 @@ fn decide(
         })
         .and_then(|r: Result<_, guifi_core::Error>| r)
         .map_err(|e| e.to_string())?;
-    Ok(match admission {
+    Ok(Decision::Own(match admission {
         Admission::Member(proof) => Verdict {
             proof,
             ..Verdict::new("member", "")
@@ -266,6 +280,13 @@ fn decide(
         Admission::Later(why) => Verdict::new("later", why),
         Admission::Refused(why) => Verdict::new("refused", why),
         Admission::Ask(_) if passed_on => Verdict::new("later", "this box may not sponsor"),
-        Admission::Ask(_) => pass::pass_on(&client, key, &home, handle),
-    })
+        Admission::Ask(_) => {
+            return Ok(Decision::Others(pass::Request {
+                client,
+                key,
+                address,
+                home,
+            }));
+        }
+    }))
 }

@@ -2,9 +2,11 @@
 
 mod gossip;
 mod peer;
+mod places;
 mod sync;
 
 pub(crate) use peer::watch;
+pub(crate) use places::{Place, Places};
 
 use std::net::{IpAddr, SocketAddr};
 use std::thread;

@@ -218,7 +218,8 @@ impl Engine {
     fn ask(&self, peer: Key, favour: Favour) {
         // Without peerd nobody is reached; the node asks again in its own time.
         if let (Some(client), Some(node)) = (&self.client, &self.node) {
-            join::ask(client.clone(), node.home().clone(), peer, favour);
+            let home = node.home().clone();
+            join::ask(client.clone(), self.handle.clone(), home, peer, favour);
         }
     }
 

@@ -8,9 +8,11 @@
 mod ask;
 mod client;
 mod pass;
+mod testify;
 
 pub(crate) use ask::ask;
 pub use client::{Offer, Options, join, probe};
+use testify::testify;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -213,6 +215,10 @@ fn converse(stream: &Stream, place: Place, handle: &Handle) -> Result<(), String
                     }
                 };
                 verdict.write(stream).map_err(io)?;
+            }
+            kind::WITNESS if stream.member => {
+                let answer = testify(stream, handle)?;
+                answer.write(&mut &stream.socket).map_err(io)?;
             }
             other => return Err(format!("frame {other} is out of place")),
         }

@@ -8,6 +8,7 @@ mod lapse;
 mod links;
 mod presence;
 mod sponsor;
+mod witness;
 mod write;
 
 pub use lapse::LapsePace;
@@ -57,6 +58,8 @@ pub enum Protocol {
 pub enum Favour {
     /// To sponsor this box beside others.
     Sponsor,
+    /// To say at which address it meets this box.
+    Witness,
 }
 
 /// What a node wants done.
@@ -160,6 +163,7 @@ pub struct Node {
     /// Whom this box has sponsored beside others.
     further: sponsor::Ledger,
     absences: lapse::Absences,
+    witnessing: witness::Witnessing,
     schedule: Schedule,
     synced: bool,
     configuration: Option<Configuration>,
@@ -223,6 +227,7 @@ impl Node {
             sponsored: sponsor::Ledger::default(),
             further: sponsor::Ledger::default(),
             absences: lapse::Absences::new(absences),
+            witnessing: witness::Witnessing::new(now.at),
             schedule: Schedule::new(now.at),
             synced: false,
             configuration: None,

@@ -111,6 +111,7 @@ impl Node {
         self.gossip.tick(now.at);
         self.pump(now);
         self.probe(now);
+        self.seek_witness(now);
         if self.schedule.renew <= now.at
             && let Err(e) = self.renew(now)
         {
@@ -155,7 +156,7 @@ impl Node {
         ]
         .into_iter()
         .flatten()
-        .chain([schedule.redial, schedule.sync])
+        .chain([schedule.redial, schedule.sync, self.witnessing.next()])
         .chain(self.next_probe())
         .min()
         .unwrap_or(schedule.sweep)

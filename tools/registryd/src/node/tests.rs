@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 mod lapse;
 mod sponsors;
+mod witness;
 
 use super::*;
 use crate::frame::{Frame, kind};

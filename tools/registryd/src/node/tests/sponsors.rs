@@ -15,11 +15,12 @@ impl Town {
                 let admission = self.node(to).sponsor_further(key, None, now);
                 assert!(matches!(admission, Admission::Member(_)), "{admission:?}");
             }
+            Favour::Witness => self.meet(from, to),
         }
     }
 
     /// The administrator's box writes this.
-    fn decree(&mut self, kind: &str, name: &str) {
+    pub(super) fn decree(&mut self, kind: &str, name: &str) {
         let now = self.now(0);
         self.node(0)
             .write(kind, name, Some(Map::new()), 0, now)
@@ -32,7 +33,7 @@ impl Town {
         self.decree("confirm", &name);
     }
 
-    fn ban(&mut self, n: usize) {
+    pub(super) fn ban(&mut self, n: usize) {
         let name = self.signers[n].key().to_string();
         self.decree("ban", &name);
     }
@@ -52,12 +53,12 @@ fn a_member_with_further_sponsors_stays_when_its_first_one_is_banned() {
     town.confirm(1);
     town.confirm(2);
     town.admit(4, 1);
-    town.run(HOUR * 4);
+    town.run(HOUR * 3);
     assert_eq!(town.sponsors(4), BTreeSet::from([0, 1, 2]));
     assert_eq!(town.sponsors(3), BTreeSet::from([0, 1, 2]));
     assert!(town.sponsors(0).is_empty(), "an administrator needs none");
     let asked = town.asked;
-    town.run(HOUR * 4);
+    town.run(HOUR * 3);
     assert_eq!(town.asked, asked, "three are enough");
     town.ban(1);
     for n in [0, 2, 3, 4] {
@@ -83,7 +84,7 @@ fn a_member_whose_only_sponsor_is_banned_is_none_any_more() {
 #[test]
 fn nobody_is_asked_where_nobody_else_may_sponsor() {
     let mut town = Town::new(4);
-    town.run(HOUR * 6);
+    town.run(HOUR * 3);
     assert_eq!(town.asked, 0);
 }
 

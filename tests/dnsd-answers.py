@@ -39,7 +39,7 @@ def _ask(town, dig, server):
         check(box.address in dig(f"{host} A").splitlines(), f"A of {box} at {server}: {dig(f'{host} A')}")
         check("_http._tcp" in dig(f"_services._dns-sd._udp.{zone} PTR"), f"types of {zone} at {server}")
         if box is not town.boxes[-1]:
-            eventually(f"reverse of {box} at {server}", lambda box=box, host=host: f"{host}." in dig(f"-x {box.address}"), 30)
+            eventually(f"reverse of {box} at {server}", lambda box=box, host=host: f"{host}." in dig(f"-x {box.address}"), 90)
     missing = dig(f"nobody.{town.zone(town.boxes[0])} A")
     equal(missing, "", f"answer for a name that is not, at {server}")
 

@@ -37,6 +37,9 @@ pub struct Line {
     /// This box's own.
     #[serde(default)]
     pub own: bool,
+    /// Of a box: its addresses at which another member met it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnessed: Vec<IpAddr>,
     /// The record has vanished; only owner, kind and name are given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removed: bool,
@@ -48,12 +51,21 @@ pub struct Line {
 /// What a record says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Body {
-    /// The box itself: its addresses.
-    Box(Vec<IpAddr>),
+    /// The box itself.
+    Box(Addresses),
     /// A further host of the box.
     Host(Vec<IpAddr>),
     /// A service.
     Service(Box<Service>),
+}
+
+/// Addresses of a box, in order.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Addresses {
+    /// All that it lists.
+    pub all: Vec<IpAddr>,
+    /// Those at which another member met it.
+    pub witnessed: Vec<IpAddr>,
 }
 
 /// A published service.
@@ -118,10 +130,18 @@ pub struct Owner {
 impl Owner {
     /// Addresses of the box.
     pub fn addresses(&self) -> &[IpAddr] {
-        let first = self.records.first().map(|record| &record.body);
-        match first {
-            Some(Body::Box(addresses)) => addresses,
-            _ => &[],
+        self.of_box().map_or(&[], |addresses| &addresses.all)
+    }
+
+    /// Addresses of the box at which another member met it.
+    pub fn witnessed(&self) -> &[IpAddr] {
+        self.of_box().map_or(&[], |addresses| &addresses.witnessed)
+    }
+
+    fn of_box(&self) -> Option<&Addresses> {
+        match &self.records.first()?.body {
+            Body::Box(addresses) => Some(addresses),
+            _ => None,
         }
     }
 
@@ -295,6 +315,7 @@ impl Store {
                 expires_at: written(record.expires),
                 state: if owner.stale { "stale" } else { "live" }.into(),
                 own: owner.own,
+                witnessed: record.body.witnessed().to_vec(),
                 removed: false,
                 body: record.body.written(),
             })
@@ -312,10 +333,17 @@ impl Body {
         }
     }
 
+    fn witnessed(&self) -> &[IpAddr] {
+        match self {
+            Self::Box(addresses) => &addresses.witnessed,
+            Self::Host(_) | Self::Service(_) => &[],
+        }
+    }
+
     /// The body as the registry has it, without what names do not need.
     fn written(&self) -> Value {
         match self {
-            Self::Box(addresses) => serde_json::json!({"spine": {"addresses": addresses}}),
+            Self::Box(addresses) => serde_json::json!({"spine": {"addresses": addresses.all}}),
             Self::Host(addresses) => serde_json::json!({"addresses": addresses}),
             Self::Service(service) => serde_json::to_value(service).unwrap_or_default(),
         }
@@ -325,17 +353,22 @@ impl Body {
 /// The record of a line; `None` if it is of another kind or says nothing that can be used.
 fn read(line: &Line, round: u32) -> Option<Record> {
     #[derive(Deserialize)]
-    struct Addresses {
+    struct Listed {
         #[serde(default)]
         addresses: Vec<Value>,
     }
     let addresses = |body: &Value| {
-        let read = Addresses::deserialize(body).ok()?;
+        let read = Listed::deserialize(body).ok()?;
         let texts = read.addresses.iter().filter_map(Value::as_str);
         Some(usable(texts.filter_map(|text| text.parse().ok())))
     };
     let body = match &*line.kind {
-        "box" => Body::Box(addresses(line.body.get("spine")?)?),
+        "box" => {
+            let all = addresses(line.body.get("spine")?)?;
+            let listed = |address: &IpAddr| all.contains(address);
+            let witnessed = usable(line.witnessed.iter().copied().filter(listed));
+            Body::Box(Addresses { all, witnessed })
+        }
         "host" => Body::Host(addresses(&line.body)?),
         "service" => {
             let mut service = Service::deserialize(&line.body).ok()?;

@@ -14,6 +14,7 @@ use crate::rules::{self, Ruling};
 use crate::store::Change;
 use crate::time::TOLERANCE_MS;
 use crate::view::{Standing, View};
+use crate::witness::{Statement, Witnesses};
 
 /// Records of unknown owners that wait for the record that makes the owner a member.
 const MAX_WAITING: usize = 512;
@@ -25,6 +26,7 @@ pub struct Book {
     records: BTreeMap<RecordKey, Arc<Record>>,
     /// Accused key to the keys of `absent` records that name it.
     accusers: BTreeMap<Key, BTreeSet<Key>>,
+    witnesses: Witnesses,
     ruling: Ruling,
     view: View,
     waiting: VecDeque<Record>,
@@ -74,6 +76,7 @@ impl Book {
             own,
             records,
             accusers: BTreeMap::new(),
+            witnesses: Witnesses::default(),
             ruling,
             view: View::new(epoch),
             waiting: VecDeque::new(),
@@ -123,6 +126,11 @@ impl Book {
             .range(first..)
             .take_while(move |(k, _)| k.owner == owner)
             .map(|(_, r)| r)
+    }
+
+    /// The statements about the box of `owner` that its record carries and that count.
+    pub fn witnesses(&self, owner: Key) -> impl Iterator<Item = &Statement> {
+        self.witnesses.of(owner, &self.ruling)
     }
 
     /// Takes in records from the store, a peer or this box, at community time `now`.
@@ -266,6 +274,9 @@ impl Book {
                 .insert(record.key.owner);
             touched.insert(accused);
         }
+        if record.key == box_key(record.key.owner) {
+            self.witnesses.learn(&record);
+        }
         self.records.insert(record.key.clone(), record.clone());
         merged.changes.push(Change::Put(record.clone()));
         merged.accepted.push(record);
@@ -276,6 +287,9 @@ impl Book {
             return;
         }
         touched.insert(key.owner);
+        if *key == box_key(key.owner) {
+            self.witnesses.forget(key.owner);
+        }
         if let Some(accused) = accused(key) {
             if let Some(accusers) = self.accusers.get_mut(&accused) {
                 accusers.remove(&key.owner);
@@ -366,13 +380,8 @@ impl Book {
 
     fn standing(&self, identity: Key, keys: &[Key], now: u64) -> Standing {
         let boxes = keys.iter().filter_map(|owner| {
-            let key = RecordKey {
-                owner: *owner,
-                kind: "box".into(),
-                name: "box".into(),
-            };
             self.records
-                .get(&key)
+                .get(&box_key(*owner))
                 .filter(|r| r.expires > now && !r.is_removal())
         });
         let Some(latest) = boxes.max_by_key(|r| r.version) else {
@@ -381,6 +390,7 @@ impl Book {
                 zone: String::new(),
                 stale: !keys.contains(&self.own),
                 seen: 0,
+                witnessed: Vec::new(),
             };
         };
         let owner = latest.key.owner;
@@ -414,7 +424,18 @@ impl Book {
             zone,
             stale: owner != self.own && rules::is_absent(latest, accusations),
             seen: latest.version,
+            witnessed: self.witnesses(owner).map(|s| s.address).collect(),
         }
+    }
+}
+
+/// What names the `box` record of `owner`.
+#[must_use]
+pub fn box_key(owner: Key) -> RecordKey {
+    RecordKey {
+        owner,
+        kind: "box".into(),
+        name: "box".into(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use guifi_core::{Error, Kind, Root};
 use serde::Deserialize;
 
-use crate::node::{Pace, Tuning, WritePace};
+use crate::node::{LapsePace, Pace, Tuning, WritePace};
 
 /// The file as it is written; see guifi-registryd.toml(5).
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -105,5 +105,6 @@ pub fn load(root: &Root) -> Result<Tuning, Error> {
             every: Duration::from_secs(written.write.interval_seconds.into()),
         },
         sync_interval: Duration::from_secs(written.sync.interval_seconds.into()),
+        lapse: LapsePace::default(),
     })
 }

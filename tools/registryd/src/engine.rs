@@ -19,8 +19,9 @@ use handle::Work;
 
 use crate::frame::Frame;
 use crate::home::{Membership, database};
+use crate::join;
 use crate::net;
-use crate::node::{Effect, Home, Node, Now, Protocol, Reach, Sign, Tuning};
+use crate::node::{Effect, Favour, Home, Node, Now, Protocol, Reach, Sign, Tuning};
 use crate::record::Record;
 use crate::rights::Rights;
 use crate::store::Store;
@@ -186,6 +187,7 @@ impl Engine {
                 Effect::Synced => drop(self.notices.send(Notice::Synced)),
                 Effect::Configure(configuration) => self.configure(&configuration),
                 Effect::Dial(peer, protocol) => self.dial(peer, protocol),
+                Effect::Ask(peer, favour) => self.ask(peer, favour),
                 Effect::Send(peer, frame) => self.send_frame(peer, &frame),
                 Effect::Close(peer) => self.writers.retain(|(key, _), _| *key != peer),
             }
@@ -211,6 +213,14 @@ impl Engine {
             None
         };
         self.delayed.push((Instant::now(), Box::new(failed)));
+    }
+
+    fn ask(&self, peer: Key, favour: Favour) {
+        // Without peerd nobody is reached; the node asks again in its own time.
+        if let (Some(client), Some(node)) = (&self.client, &self.node) {
+            let home = node.home().clone();
+            join::ask(client.clone(), self.handle.clone(), home, peer, favour);
+        }
     }
 
     fn send_frame(&mut self, peer: Key, frame: &Frame) {
@@ -306,7 +316,7 @@ impl Engine {
         let path = database(&self.root);
         let opened = Store::open(&path)
             .map_err(|e| Error::failed(e).hint("is there room on the disk? df /var/lib/guifi"))?;
-        if let Some(aside) = opened.set_aside {
+        if let Some(aside) = &opened.set_aside {
             let aside = aside.display().to_string();
             log::error!(
                 "the database was damaged: set aside as {aside}, its records come back from the peers"
@@ -317,7 +327,7 @@ impl Engine {
         let mut node = Node::new(
             founding,
             own,
-            (opened.store, opened.records),
+            opened,
             membership.home.clone(),
             self.tuning,
             seed,

@@ -35,6 +35,10 @@ pub mod kind {
     pub const ADMIT: u8 = 9;
     /// The verdict (`join`): a canonical CBOR map.
     pub const VERDICT: u8 = 10;
+    /// At which address do you meet me (`join`, members only)? Empty.
+    pub const WITNESS: u8 = 11;
+    /// The answer (`join`): a canonical CBOR map, empty if that is not known.
+    pub const WITNESSED: u8 = 12;
 }
 
 /// One frame.

@@ -5,9 +5,14 @@
 //! membership and by `DONE`. A member that may not sponsor asks one that may, in the same words
 //! with the stranger's key.
 
+mod ask;
 mod client;
+mod pass;
+mod testify;
 
+pub(crate) use ask::ask;
 pub use client::{Offer, Options, join, probe};
+use testify::testify;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -21,20 +26,17 @@ use serde_json::{Map, Value, json};
 use crate::body;
 use crate::engine::{Handle, now};
 use crate::frame::{Frame, kind};
-use crate::net::JOIN;
+use crate::net::{JOIN, Place};
 use crate::node::{Admission, Home};
 use crate::record::Record;
 
 /// How long the other side may be silent.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How long asking one other sponsor may take.
-const PASS_ON: Duration = Duration::from_secs(5);
-/// How long sponsors are looked for, and the pause between two looks.
-const LOOK: Duration = Duration::from_secs(7);
-const PAUSE: Duration = Duration::from_millis(700);
+/// How long one member that is asked may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Requests of one address a minute.
 const PER_MINUTE: u32 = 20;
-/// Records that prove a membership.
+/// The most records that prove a membership: a chain of dozens of sponsors.
 const MAX_PROOF: usize = 256;
 
 /// The verdict on a request, as it travels.
@@ -107,13 +109,41 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A request as it travels; `key` only when a member asks for another.
-fn admit_frame(home: &Home, key: Option<Key>) -> Frame {
+/// For whom or what admission is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wish {
+    /// To become a member.
+    Member,
+    /// That another becomes a member.
+    Other(Key),
+    /// One more sponsor, for a member.
+    Further,
+}
+
+/// A request as it travels.
+fn admit_frame(home: &Home, wish: Wish) -> Frame {
     let mut map = object(json!({"name": home.name, "zone": home.zone}));
-    if let Some(key) = key {
-        map.insert("key".to_owned(), key.to_string().into());
-    }
+    match wish {
+        Wish::Member => None,
+        Wish::Other(key) => map.insert("key".to_owned(), key.to_string().into()),
+        Wish::Further => map.insert("further".to_owned(), true.into()),
+    };
     Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
+}
+
+/// Opens a `join` stream to a member and says the first word on it.
+fn open(client: &Client, peer: Key, frame: &Frame) -> Result<Stream, String> {
+    let io = |e: std::io::Error| e.to_string();
+    let stream = client
+        .open(peer, JOIN, &[], PATIENCE)
+        .map_err(|e| e.to_string())?;
+    stream.socket.set_read_timeout(Some(PATIENCE)).map_err(io)?;
+    stream
+        .socket
+        .set_write_timeout(Some(PATIENCE))
+        .map_err(io)?;
+    frame.write(&mut &stream.socket).map_err(io)?;
+    Ok(stream)
 }
 
 /// Requests of each address in the current minute.
@@ -133,15 +163,15 @@ fn too_fast(address: Option<IpAddr>) -> bool {
 
 /// Serves a `join` stream to its end.
 #[allow(clippy::needless_pass_by_value)] // the type that all protocols share
-pub(crate) fn serve(stream: Stream, handle: &Handle) {
-    let ended = converse(&stream, handle);
+pub(crate) fn serve(stream: Stream, place: Place, handle: &Handle) {
+    let ended = converse(&stream, place, handle);
     if let Err(e) = ended {
         log::debug!("join stream of {} ended: {e}", stream.peer);
         stream.reset(256);
     }
 }
 
-fn converse(stream: &Stream, handle: &Handle) -> Result<(), String> {
+fn converse(stream: &Stream, place: Place, handle: &Handle) -> Result<(), String> {
     let io = |e: std::io::Error| e.to_string();
     stream.socket.set_read_timeout(Some(SILENCE)).map_err(io)?;
     stream.socket.set_write_timeout(Some(SILENCE)).map_err(io)?;
@@ -176,9 +206,19 @@ fn converse(stream: &Stream, handle: &Handle) -> Result<(), String> {
             }
             kind::ADMIT => {
                 let map = body::decode(&frame.payload)?;
-                decide(stream, &map, address, handle)?
-                    .write(stream)
-                    .map_err(io)?;
+                let verdict = match decide(stream, &map, address, handle)? {
+                    Decision::Own(verdict) => verdict,
+                    Decision::Others(request) => {
+                        // That takes its time: others may be served meanwhile.
+                        drop(place);
+                        return request.pass_on(stream, handle).map_err(io);
+                    }
+                };
+                verdict.write(stream).map_err(io)?;
+            }
+            kind::WITNESS if stream.member => {
+                let answer = testify(stream, handle)?;
+                answer.write(&mut &stream.socket).map_err(io)?;
             }
             other => return Err(format!("frame {other} is out of place")),
         }
@@ -186,12 +226,20 @@ fn converse(stream: &Stream, handle: &Handle) -> Result<(), String> {
     Ok(())
 }
 
+/// Who decides on a request.
+enum Decision {
+    /// This box does.
+    Own(Verdict),
+    /// Others are to be asked.
+    Others(pass::Request),
+}
+
 fn decide(
     stream: &Stream,
     request: &Map<String, Value>,
     address: Option<IpAddr>,
     handle: &Handle,
-) -> Result<Verdict, String> {
+) -> Result<Decision, String> {
     let text = |member: &str| {
         request
             .get(member)
@@ -204,6 +252,7 @@ fn decide(
     };
     // Only a member may ask for another; a passed-on request is not passed on again.
     let passed_on = request.contains_key("key") && stream.member;
+    let further = stream.member && request.get("further") == Some(&Value::Bool(true));
     let key = if passed_on {
         text("key")
             .parse()
@@ -216,14 +265,18 @@ fn decide(
         .call(move |engine| {
             let client = engine.client();
             let place = if passed_on { None } else { address };
-            let admission = engine.node()?.admit(key, place, &asked, now());
+            let admission = if further && !passed_on {
+                engine.node()?.sponsor_further(key, place, now())
+            } else {
+                engine.node()?.admit(key, place, &asked, now())
+            };
             // The newcomer comes back at once: peerd must know it before it reads the verdict.
             engine.configure_now()?;
             Ok((admission, client?))
         })
         .and_then(|r: Result<_, guifi_core::Error>| r)
         .map_err(|e| e.to_string())?;
-    Ok(match admission {
+    Ok(Decision::Own(match admission {
         Admission::Member(proof) => Verdict {
             proof,
             ..Verdict::new("member", "")
@@ -233,71 +286,13 @@ fn decide(
         Admission::Later(why) => Verdict::new("later", why),
         Admission::Refused(why) => Verdict::new("refused", why),
         Admission::Ask(_) if passed_on => Verdict::new("later", "this box may not sponsor"),
-        Admission::Ask(_) => pass_on(&client, key, &home, handle),
-    })
-}
-
-/// Passes a request on. A box that has just joined itself may not know yet where the sponsors
-/// are: it looks again for a while.
-fn pass_on(client: &Client, key: Key, home: &Home, handle: &Handle) -> Verdict {
-    let end = Instant::now() + LOOK;
-    loop {
-        let asked = home.clone();
-        let admission = handle.call(move |engine| {
-            let admission = engine.node()?.admit(key, None, &asked, now());
-            engine.configure_now()?;
-            Ok::<_, guifi_core::Error>(admission)
-        });
-        let able = match admission.and_then(|r| r) {
-            Ok(Admission::Ask(able)) => able,
-            Ok(Admission::Member(proof)) => {
-                return Verdict {
-                    proof,
-                    ..Verdict::new("member", "")
-                };
-            }
-            Ok(_) | Err(_) => Vec::new(),
-        };
-        let verdict = ask_others(client, &able, key, home, handle);
-        if verdict.status != "later" || Instant::now() >= end {
-            return verdict;
+        Admission::Ask(_) => {
+            return Ok(Decision::Others(pass::Request {
+                client,
+                key,
+                address,
+                home,
+            }));
         }
-        std::thread::sleep(PAUSE);
-    }
-}
-
-/// Passes a request on to those who may sponsor, until one decides.
-fn ask_others(client: &Client, able: &[Key], key: Key, home: &Home, handle: &Handle) -> Verdict {
-    for sponsor in able {
-        let asked = client
-            .open(*sponsor, JOIN, &[], PASS_ON)
-            .map_err(|e| e.to_string())
-            .and_then(|stream| {
-                let io = |e: std::io::Error| e.to_string();
-                stream.socket.set_read_timeout(Some(PASS_ON)).map_err(io)?;
-                admit_frame(home, Some(key))
-                    .write(&mut &stream.socket)
-                    .map_err(io)?;
-                Verdict::read(&stream)
-            });
-        match asked {
-            Ok(mut verdict) if verdict.status != "later" => {
-                // As above. Should it fail, the newcomer tries again.
-                let proof = verdict.proof.clone();
-                let told = handle.call(move |engine| {
-                    engine.node()?.merge(proof, now());
-                    engine.configure_now()?;
-                    Ok(engine.node()?.proof(key))
-                });
-                match told.and_then(|r: Result<_, guifi_core::Error>| r) {
-                    Ok(proof) => verdict.proof = proof,
-                    Err(e) => log::debug!("cannot take up the newcomer: {e}"),
-                }
-                return verdict;
-            }
-            Ok(verdict) => log::debug!("{sponsor} does not sponsor: {}", verdict.reason),
-            Err(e) => log::debug!("{sponsor} does not answer: {e}"),
-        }
-    }
-    Verdict::new("later", "nobody who may sponsor can be reached")
+    }))
 }

@@ -25,6 +25,7 @@ pub mod sync;
 mod testing;
 pub mod time;
 pub mod view;
+pub mod witness;
 
 use std::process::ExitCode;
 

@@ -2,9 +2,11 @@
 
 mod gossip;
 mod peer;
+mod places;
 mod sync;
 
 pub(crate) use peer::watch;
+pub(crate) use places::{Place, Places};
 
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
@@ -86,7 +88,9 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
     addresses
 }
 
-fn is_reachable(address: &IpAddr) -> bool {
+/// Whether others may reach this address: it is neither loopback nor link-local.
+#[must_use]
+pub(crate) fn is_reachable(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(a) => !a.is_loopback() && !a.is_link_local() && !a.is_unspecified(),
         IpAddr::V6(a) => !a.is_loopback() && !a.is_unicast_link_local() && !a.is_unspecified(),

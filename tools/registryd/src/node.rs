@@ -3,11 +3,15 @@
 //! [`Effect`]s. It touches no network and no clock, so that many of them can be simulated.
 
 mod duties;
+mod further;
+mod lapse;
 mod links;
 mod presence;
 mod sponsor;
+mod witness;
 mod write;
 
+pub use lapse::LapsePace;
 pub use sponsor::{Admission, Pace};
 pub use write::{WriteError, WritePace};
 
@@ -25,7 +29,7 @@ use crate::book::{Book, Merged};
 use crate::frame::Frame;
 use crate::gossip::Gossip;
 use crate::record::{Hash, Record};
-use crate::store::{Change, Store};
+use crate::store::{Change, Opened, Store};
 use crate::time::CommunityTime;
 use duties::Schedule;
 use links::Links;
@@ -49,11 +53,22 @@ pub enum Protocol {
     Sync,
 }
 
+/// What a member is asked for on a stream of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Favour {
+    /// To sponsor this box beside others.
+    Sponsor,
+    /// To say at which address it meets this box.
+    Witness,
+}
+
 /// What a node wants done.
 #[derive(Debug)]
 pub enum Effect {
     /// Open a stream to a member.
     Dial(Key, Protocol),
+    /// Ask a member for something.
+    Ask(Key, Favour),
     /// Send a frame on a member's gossip stream.
     Send(Key, Frame),
     /// Close a member's gossip streams.
@@ -119,6 +134,8 @@ pub struct Tuning {
     pub write: WritePace,
     /// Between two reconciliations.
     pub sync_interval: Duration,
+    /// When the names of absent boxes lapse.
+    pub lapse: LapsePace,
 }
 
 /// One box of a community.
@@ -143,6 +160,10 @@ pub struct Node {
     tuning: Tuning,
     bucket: write::Bucket,
     sponsored: sponsor::Ledger,
+    /// Whom this box has sponsored beside others.
+    further: sponsor::Ledger,
+    absences: lapse::Absences,
+    witnessing: witness::Witnessing,
     schedule: Schedule,
     synced: bool,
     configuration: Option<Configuration>,
@@ -161,13 +182,19 @@ impl Node {
     pub fn new(
         founding: Record,
         own: Key,
-        (store, records): (Store, Vec<Record>),
+        stored: Opened,
         home: Home,
         tuning: Tuning,
         seed: u64,
         signer: Box<dyn Sign + Send>,
         now: Now,
     ) -> Result<Self, String> {
+        let Opened {
+            store,
+            records,
+            absences,
+            ..
+        } = stored;
         let community = founding.hash;
         let mut rng = StdRng::seed_from_u64(seed);
         let mut book = Book::new(founding, own, format!("{seed:016x}"))?;
@@ -198,6 +225,9 @@ impl Node {
             tuning,
             bucket: write::Bucket::new(tuning.write, now.at),
             sponsored: sponsor::Ledger::default(),
+            further: sponsor::Ledger::default(),
+            absences: lapse::Absences::new(absences),
+            witnessing: witness::Witnessing::new(now.at),
             schedule: Schedule::new(now.at),
             synced: false,
             configuration: None,
@@ -332,9 +362,15 @@ impl Node {
             if record.key.kind == "box" {
                 self.suspects.remove(&record.key.owner);
             }
+            let lapses_us = record.key.kind == "lapse"
+                && record.key.name.parse().is_ok_and(|key| {
+                    let ruling = self.book.ruling();
+                    ruling.identity(key) == ruling.identity(self.own)
+                });
             let denies_us = record.key.kind == "absent" && record.key.name == self.own.to_string();
-            if denies_us && record.key.owner != self.own {
-                // Whoever denies this box gets its next word at once.
+            if lapses_us || denies_us && record.key.owner != self.own {
+                // Whoever denies this box gets its next word at once; so does whoever gave its
+                // names away, with a new claim.
                 self.schedule.renew_now(now.at);
             }
         }

@@ -9,10 +9,11 @@ mod administrators;
 mod members;
 mod names;
 mod presence;
+mod proof;
 mod quota;
 mod rotations;
 
-pub use members::countersigned;
+pub use members::{LAST_ADMINISTRATOR_SLOT, LAST_MEMBER_SLOT, countersigned};
 pub use names::{Claim, is_label, is_zone};
 pub use presence::is_absent;
 pub use quota::{MAX_SERVICES_PER_TYPE, counted, limit_bytes};
@@ -119,6 +120,8 @@ pub struct Ruling {
     pub frozen: BTreeSet<Key>,
     /// For every counted claim: winner of (space, zone, lower-case name).
     pub names: BTreeMap<(String, String, String), Key>,
+    /// Up to when the claims of an identity have lapsed, in milliseconds.
+    lapsed: BTreeMap<Key, u64>,
     /// Keys of invitations; the uses of each are `member` records that it owns.
     pub invitations: BTreeSet<Key>,
     rotations: Rotations,
@@ -169,18 +172,22 @@ impl Ruling {
             &founding,
             &administrators,
             &banned,
-            of_kind("member"),
-            of_kind("confirm"),
-            of_kind("invite"),
+            members::Evidence {
+                sponsorships: of_kind("member"),
+                confirmations: of_kind("confirm"),
+                invitations: of_kind("invite"),
+            },
             &rotations,
+            |_, _, _| {},
         );
+        let rank = names::Rank::new(&administrators, &rotations);
+        let lapsed = names::lapsed(of_kind("lapse"), &rank);
         let names = names::evaluate(
-            &administrators,
             &members,
             of_kind("claim"),
             of_kind("confirm"),
-            of_kind("lapse"),
-            &rotations,
+            &lapsed,
+            &rank,
         );
         Ok(Self {
             founding,
@@ -188,6 +195,7 @@ impl Ruling {
             banned,
             frozen: rotations.frozen(),
             names,
+            lapsed,
             invitations: of_kind("invite")
                 .iter()
                 .filter(|r| administrators.contains(&rotations.identity(r.key.owner)))
@@ -247,6 +255,12 @@ impl Ruling {
     pub fn counts(&self, record: &Record) -> bool {
         let owner = record.key.owner;
         self.members.contains_key(&self.identity(owner)) && self.rotations.signed_in_time(record)
+    }
+
+    /// Whether a claim that `identity` made at `time` counts no more.
+    #[must_use]
+    pub fn has_lapsed(&self, identity: Key, time: u64) -> bool {
+        self.lapsed.get(&identity).is_some_and(|end| time <= *end)
     }
 
     /// The host label of a member whose box calls itself `name` in `zone`: that name if its

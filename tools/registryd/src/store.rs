@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use guifi_streams::Key;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::record::{Record, RecordKey};
@@ -17,6 +18,17 @@ pub enum Change {
     Drop(RecordKey),
 }
 
+/// How long a member has been away, as an administrator's box counts it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Absence {
+    /// Its first key.
+    pub identity: Key,
+    /// Days counted.
+    pub days: u32,
+    /// The last of them, as its number since 1970.
+    pub last_day: u64,
+}
+
 /// The database of one community.
 pub struct Store {
     connection: Connection,
@@ -28,6 +40,8 @@ pub struct Opened {
     pub store: Store,
     /// Every record in it whose encoding is sound.
     pub records: Vec<Record>,
+    /// Who is away, as kept by [`Store::set_absences`].
+    pub absences: Vec<Absence>,
     /// Where a damaged database was set aside, if there was one.
     pub set_aside: Option<PathBuf>,
 }
@@ -43,6 +57,11 @@ const SCHEMA: &str = "
         encoded BLOB NOT NULL,
         PRIMARY KEY (owner, kind, name)
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS absence (
+        identity BLOB PRIMARY KEY,
+        days INTEGER NOT NULL,
+        last_day INTEGER NOT NULL
+    ) WITHOUT ROWID;
     PRAGMA user_version = 1;
 ";
 
@@ -54,25 +73,20 @@ impl Store {
     /// A sentence if not even an empty database can be made there.
     pub fn open(path: &Path) -> Result<Opened, String> {
         match Self::try_open(path) {
-            Ok((store, records)) => Ok(Opened {
-                store,
-                records,
-                set_aside: None,
-            }),
+            Ok(opened) => Ok(opened),
             Err(e) if is_damage(&e) => {
                 let aside = set_aside(path).map_err(|e| describe(path, &e))?;
-                let (store, records) = Self::try_open(path).map_err(|e| describe(path, &e))?;
+                let opened = Self::try_open(path).map_err(|e| describe(path, &e))?;
                 Ok(Opened {
-                    store,
-                    records,
                     set_aside: Some(aside),
+                    ..opened
                 })
             }
             Err(e) => Err(describe(path, &e)),
         }
     }
 
-    fn try_open(path: &Path) -> rusqlite::Result<(Self, Vec<Record>)> {
+    fn try_open(path: &Path) -> rusqlite::Result<Opened> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -94,7 +108,36 @@ impl Store {
                 }
             }
         }
-        Ok((Self { connection }, records))
+        let absences = read_absences(&connection)?;
+        Ok(Opened {
+            store: Self { connection },
+            records,
+            absences,
+            set_aside: None,
+        })
+    }
+
+    /// Makes `absences` the ones that are kept, all or none.
+    ///
+    /// # Errors
+    /// A sentence (disk full, …).
+    pub fn set_absences(&mut self, absences: &[&Absence]) -> Result<(), String> {
+        let mut replace = || -> rusqlite::Result<()> {
+            let transaction = self.connection.transaction()?;
+            transaction.execute("DELETE FROM absence", [])?;
+            for absence in absences {
+                transaction.execute(
+                    "INSERT INTO absence (identity, days, last_day) VALUES (?1, ?2, ?3)",
+                    params![
+                        absence.identity.0,
+                        absence.days,
+                        absence.last_day.cast_signed()
+                    ],
+                )?;
+            }
+            transaction.commit()
+        };
+        replace().map_err(|e| format!("cannot write who is away: {e}"))
     }
 
     /// Applies all changes or none, durably.
@@ -130,6 +173,18 @@ impl Store {
         }
         transaction.commit()
     }
+}
+
+fn read_absences(connection: &Connection) -> rusqlite::Result<Vec<Absence>> {
+    let mut statement = connection.prepare("SELECT identity, days, last_day FROM absence")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Absence {
+            identity: Key(row.get(0)?),
+            days: row.get(1)?,
+            last_day: row.get::<_, i64>(2)?.cast_unsigned(),
+        })
+    })?;
+    rows.collect()
 }
 
 fn damage(why: &str) -> rusqlite::Error {

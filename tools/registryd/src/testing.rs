@@ -17,6 +17,13 @@ impl Signer {
         Self(SigningKey::from_bytes(&[seed; 32]))
     }
 
+    /// One of as many as a test needs.
+    pub(crate) fn numbered(number: usize) -> Self {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        Self(SigningKey::from_bytes(&seed))
+    }
+
     pub(crate) fn key(&self) -> Key {
         Key(self.0.verifying_key().to_bytes())
     }

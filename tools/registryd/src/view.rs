@@ -2,6 +2,7 @@
 //! which a reader that missed something catches up.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use guifi_streams::Key;
@@ -23,6 +24,8 @@ pub struct Standing {
     pub stale: bool,
     /// Version of its latest `box` record, in milliseconds.
     pub seen: u64,
+    /// Addresses of its box at which another member met it.
+    pub witnessed: Vec<IpAddr>,
 }
 
 /// One visible record.
@@ -40,7 +43,7 @@ impl Entry {
     #[must_use]
     pub fn json(&self, own: Key) -> Value {
         let record = &self.record;
-        json!({
+        let mut document = json!({
             "owner": record.key.owner.to_string(),
             "owner_name": self.standing.label,
             "owner_zone": self.standing.zone,
@@ -53,7 +56,13 @@ impl Entry {
             "seen_at": time_text(self.standing.seen),
             "own": record.key.owner == own,
             "body": record.json(),
-        })
+        });
+        if record.key.kind == "box" {
+            let mut witnessed = self.standing.witnessed.clone();
+            witnessed.sort();
+            document["witnessed"] = json!(witnessed);
+        }
+        document
     }
 }
 

@@ -277,3 +277,29 @@ fn the_bus_may_die_and_return() {
         b.names("service").len() == 1
     });
 }
+
+#[test]
+fn a_box_that_is_met_at_its_address_has_a_witness() {
+    let [a, b] = std::array::from_fn(|_| Place::new());
+    a.found("osona", "one");
+    let listed = a.describe()["addresses"].clone();
+    let Some(address) = listed[0].as_str() else {
+        return; // this host has no network, and loopback is nobody's address
+    };
+    let seed = match address.parse().unwrap() {
+        std::net::IpAddr::V4(address) => format!("{address}:{}", a.port),
+        std::net::IpAddr::V6(address) => format!("[{address}]:{}", a.port),
+    };
+    let options = [
+        ("seeds", Variant::from(vec![seed])),
+        ("name", Variant::from("two".to_owned())),
+    ];
+    b.join(&options).unwrap();
+    for (at, name) in [(&a, "two"), (&b, "one"), (&b, "two")] {
+        until("it is witnessed", || {
+            let shown = at.registry(&["show", name, "box", "box", "--json"]);
+            serde_json::from_slice::<Value>(&shown.stdout)
+                .is_ok_and(|line| line["witnessed"].as_array().is_some_and(|w| !w.is_empty()))
+        });
+    }
+}

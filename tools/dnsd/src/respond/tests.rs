@@ -32,7 +32,7 @@ fn snapshot() -> &'static Snapshot {
                 ("service", "s", service),
             ] {
                 let line: Line = serde_json::from_value(json!({
-                    "owner": format!("{n}"), "owner_name": format!("box-{n}"),
+                    "witnessed": [format!("10.0.0.{}", n + 1)], "owner": format!("{n}"), "owner_name": format!("box-{n}"),
                     "owner_zone": "vic", "kind": record, "name": name, "body": body,
                 }))
                 .unwrap();

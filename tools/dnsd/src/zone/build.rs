@@ -55,7 +55,7 @@ pub struct Built {
     pub counts: BTreeMap<Box<str>, usize>,
     /// A box of the parent zone has the name of this zone.
     pub namesakes: bool,
-    /// Addresses of boxes and their names.
+    /// Addresses of boxes that have a witness, and the boxes' names.
     pub addresses: Box<[(IpAddr, Name)]>,
     /// Number of boxes and of instances that are answered.
     pub boxes: usize,
@@ -248,7 +248,8 @@ fn below_part(service: &Name, apex: &Name, part: &Name) -> Option<Name> {
         .try_fold(part.clone(), |name, label| name.child(label))
 }
 
-/// Host names of the zone with their addresses; gives the addresses of its boxes.
+/// Host names of the zone with their addresses; gives the addresses of its boxes at which
+/// another member met them: nobody else can say that a name belongs to an address.
 fn hosts(collector: &mut Collector, input: &Input<'_>) -> Vec<(IpAddr, Name)> {
     let mut boxes = Vec::new();
     let own = input.owners.iter().map(|(_, owner)| (*owner, false));
@@ -263,9 +264,10 @@ fn hosts(collector: &mut Collector, input: &Input<'_>) -> Vec<(IpAddr, Name)> {
         let Some(name) = name else { continue };
         for &address in owner.addresses() {
             collector.add(Some(&name), address_data(address), Vec::new());
-            if !namesake {
-                boxes.push((address, name.clone()));
-            }
+        }
+        if !namesake {
+            let witnessed = owner.witnessed().iter();
+            boxes.extend(witnessed.map(|address| (*address, name.clone())));
         }
         let mut further: BTreeSet<(String, IpAddr)> = BTreeSet::new();
         for record in owner.records() {

@@ -185,8 +185,6 @@ impl Builder {
     fn local(&mut self, serial: u32) {
         let server = self.community.as_ref().and_then(|c| c.domain.child(b"ns"));
         let built = self.zones.built.values();
-        // The registry does not yet prove who met a box at an address. When `box` records carry
-        // witnesses, an address without one is to be left out here.
         let addresses = built.flat_map(|b| b.addresses.iter().cloned()).collect();
         let apexes = local::apexes(&addresses, server.as_ref(), serial, &self.zones.local);
         let depths: BTreeSet<usize> = apexes.iter().map(|apex| apex.labels).collect();

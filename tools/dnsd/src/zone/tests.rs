@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) builder: Builder,
     pub(super) serial: u32,
     pub(super) dirty: BTreeSet<Box<str>>,
+    /// What the registry says of the next line.
+    pub(super) witnessed: Vec<IpAddr>,
 }
 
 impl World {
@@ -33,6 +35,7 @@ impl World {
             builder: Builder::new(1),
             serial: 1,
             dirty: BTreeSet::new(),
+            witnessed: Vec::new(),
         }
     }
 
@@ -59,13 +62,14 @@ impl World {
         let line: Line = serde_json::from_value(json!({
             "owner": format!("key-of-{owner}"), "owner_name": owner, "owner_zone": zone,
             "kind": kind, "name": name, "state": state, "body": body,
-            "expires_at": "2030-01-01T00:00:00Z",
+            "witnessed": self.witnessed, "expires_at": "2030-01-01T00:00:00Z",
         }))
         .unwrap();
         self.store.apply(&line, &mut self.dirty);
     }
 
     pub(super) fn boxed(&mut self, owner: &str, zone: &str, address: &str) {
+        self.witnessed = vec![address.parse().unwrap()];
         self.line(
             owner,
             zone,
@@ -73,6 +77,7 @@ impl World {
             "box",
             json!({"spine": {"addresses": [address]}}),
         );
+        self.witnessed.clear();
     }
 
     pub(super) fn service(&mut self, owner: &str, zone: &str, kind: &str, instance: &str) {

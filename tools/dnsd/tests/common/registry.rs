@@ -139,8 +139,13 @@ impl Registry {
                 let record = if body.is_null() {
                     json!({"owner": key, "kind": kind, "name": name, "removed": true})
                 } else {
+                    let witnessed = if *kind == "box" {
+                        body["spine"]["addresses"].clone()
+                    } else {
+                        json!([])
+                    };
                     json!({
-                        "owner": key, "owner_name": owner, "owner_zone": zone, "kind": kind,
+                        "witnessed": witnessed, "owner": key, "owner_name": owner, "owner_zone": zone, "kind": kind,
                         "name": name, "version": 1, "state": "live", "own": *owner == "vic-01",
                         "written_at": "2026-01-01T00:00:00Z", "seen_at": "2026-01-01T00:00:00Z",
                         "expires_at": "2100-01-01T00:00:00Z", "body": body,

@@ -7,7 +7,7 @@ use guifi_core::{Error, Kind};
 use guifi_streams::{Client, Configuration, Key, Stream};
 use serde_json::{Value, json};
 
-use super::{SILENCE, Verdict, admit_frame, object};
+use super::{SILENCE, Verdict, Wish, admit_frame, object};
 use crate::engine::{Handle, now};
 use crate::frame::{Frame, kind};
 use crate::home::Membership;
@@ -331,7 +331,7 @@ fn enter_by(
         .hint(format!("guifi-join {name} --seed {seed}")));
     }
     let failed = |e: String| unavailable(format!("seed {seed} does not answer as it should: {e}"));
-    admit_frame(&home, None)
+    admit_frame(&home, Wish::Member)
         .write(&mut &offer.stream.socket)
         .map_err(|e| failed(e.to_string()))?;
     let verdict = Verdict::read(&offer.stream).map_err(failed)?;

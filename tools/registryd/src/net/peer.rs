@@ -1,20 +1,18 @@
 //! The connection to peerd: made, watched and made anew.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use guifi_streams::{Client, ClientError, Stream};
 
-use super::{GOSSIP, JOIN, SYNC, gossip, spawn, sync};
+use super::{GOSSIP, JOIN, Place, Places, SYNC, gossip, spawn, sync};
 use crate::engine::Handle;
 use crate::join;
 
-/// Streams of one protocol that are served at a time.
+/// Streams of one protocol with members that are served at a time.
 const MAX_STREAMS: usize = 64;
-/// Strangers that are served at a time.
+/// Streams of strangers that are served at a time.
 const MAX_STRANGERS: usize = 8;
 /// Between two attempts to reach peerd, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -48,15 +46,15 @@ pub(crate) fn watch(socket: PathBuf, handle: Handle) {
 
 /// Serves the registry's protocols until the connection ends.
 fn serve(client: &Client, handle: &Handle) {
-    let limits = [
-        (GOSSIP, MAX_STREAMS, serve_gossip as fn(Stream, &Handle)),
-        (SYNC, MAX_STREAMS, serve_sync),
-        (JOIN, MAX_STRANGERS, join::serve),
+    let tasks = [
+        (GOSSIP, serve_gossip as fn(Stream, Place, &Handle)),
+        (SYNC, serve_sync),
+        (JOIN, join::serve),
     ];
     let mut listeners = Vec::new();
-    for (protocol, limit, task) in limits {
+    for (protocol, task) in tasks {
         match client.listen(protocol, 32) {
-            Ok(listener) => listeners.push((listener, limit, task)),
+            Ok(listener) => listeners.push((listener, task)),
             Err(e) => {
                 log::error!("guifi-peerd does not let this daemon serve {protocol}: {e}");
                 return;
@@ -66,34 +64,37 @@ fn serve(client: &Client, handle: &Handle) {
     let up = client.clone();
     handle.send(move |engine| engine.peer_up(up.clone()));
     thread::scope(|scope| {
-        for (listener, limit, task) in listeners {
+        for (listener, task) in listeners {
             scope.spawn(move || {
-                let busy = Arc::new(AtomicUsize::new(0));
+                let members = Places::new(MAX_STREAMS, MAX_STREAMS);
+                let strangers = Places::new(MAX_STRANGERS, MAX_STRANGERS);
                 loop {
-                    match listener.accept() {
-                        Ok(stream) if busy.load(Ordering::Relaxed) >= limit => stream.reset(257),
-                        Ok(stream) => {
-                            busy.fetch_add(1, Ordering::Relaxed);
-                            let (busy, handle) = (busy.clone(), handle.clone());
-                            spawn(listener.protocol(), move || {
-                                task(stream, &handle);
-                                busy.fetch_sub(1, Ordering::Relaxed);
-                            });
-                        }
+                    let stream = match listener.accept() {
+                        Ok(stream) => stream,
                         Err(ClientError::Closed) => return,
-                        Err(e) => log::warn!("a stream was not delivered: {e}; going on"),
-                    }
+                        Err(e) => {
+                            log::warn!("a stream was not delivered: {e}; going on");
+                            continue;
+                        }
+                    };
+                    let places = if stream.member { &members } else { &strangers };
+                    let Some(place) = places.take(None) else {
+                        stream.reset(257);
+                        continue;
+                    };
+                    let handle = handle.clone();
+                    spawn(listener.protocol(), move || task(stream, place, &handle));
                 }
             });
         }
     });
 }
 
-fn serve_gossip(stream: Stream, handle: &Handle) {
+fn serve_gossip(stream: Stream, _place: Place, handle: &Handle) {
     gossip::serve(stream, false, handle);
 }
 
 #[allow(clippy::needless_pass_by_value)] // the type that all protocols share
-fn serve_sync(stream: Stream, handle: &Handle) {
+fn serve_sync(stream: Stream, _place: Place, handle: &Handle) {
     sync::answer(&stream, handle);
 }

@@ -41,6 +41,8 @@ pub(super) struct Schedule {
     syncing: Option<Instant>,
     configure: Option<Instant>,
     configured: Option<Instant>,
+    /// When to ask for a further sponsor.
+    pub(super) seek: Instant,
     /// Between the next two attempts to find a neighbour while there is none.
     alone: Duration,
 }
@@ -58,6 +60,7 @@ impl Schedule {
             syncing: None,
             configure: Some(now),
             configured: None,
+            seek: now + super::further::FIRST,
             alone: ALONE,
         }
     }
@@ -108,6 +111,7 @@ impl Node {
         self.gossip.tick(now.at);
         self.pump(now);
         self.probe(now);
+        self.seek_witness(now);
         if self.schedule.renew <= now.at
             && let Err(e) = self.renew(now)
         {
@@ -121,6 +125,8 @@ impl Node {
             let merged = self.book.sweep(self.community_time(now));
             self.digest(merged, now);
             self.administrate(now);
+            self.lapse(now);
+            self.seek_sponsor(now);
         }
         if self.schedule.redial <= now.at {
             let alone = self.neighbours.is_empty();
@@ -150,7 +156,7 @@ impl Node {
         ]
         .into_iter()
         .flatten()
-        .chain([schedule.redial, schedule.sync])
+        .chain([schedule.redial, schedule.sync, self.witnessing.next()])
         .chain(self.next_probe())
         .min()
         .unwrap_or(schedule.sweep)
@@ -197,7 +203,7 @@ impl Node {
         self.gossip.join(&[stranger], now.at);
     }
 
-    fn pick(&mut self, keys: &[Key]) -> Option<Key> {
+    pub(super) fn pick(&mut self, keys: &[Key]) -> Option<Key> {
         (!keys.is_empty()).then(|| keys[self.rng.random_range(0..keys.len())])
     }
 
@@ -241,6 +247,7 @@ impl Node {
             return;
         }
         self.counters.syncs += 1;
+        self.compared(now);
         self.lost.remove(&peer);
         if !self.synced {
             self.synced = true;

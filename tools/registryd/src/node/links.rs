@@ -150,6 +150,7 @@ impl Node {
                         self.neighbours.insert(peer);
                         self.lost.remove(&peer);
                         self.schedule.sync_with(peer, now.at);
+                        self.witnessing.neighbour(peer, now.at);
                         self.neighbours_changed(now);
                     }
                     Output::Down(peer) => {

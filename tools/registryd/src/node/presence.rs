@@ -6,6 +6,7 @@ use guifi_streams::Key;
 use serde_json::{Map, Value, json};
 
 use super::{Effect, Home, Node, Now, Protocol, Reach};
+use crate::book::box_key;
 use crate::record::{MAX_LIFE_MS, RecordKey};
 
 /// The shortest time between two renewals for changed neighbours.
@@ -30,14 +31,6 @@ pub(super) struct Suspect {
     next: Option<Instant>,
 }
 
-fn box_key(owner: Key) -> RecordKey {
-    RecordKey {
-        owner,
-        kind: "box".into(),
-        name: "box".into(),
-    }
-}
-
 /// How often a box renews its record when there are `boxes`: every 10 minutes, more rarely
 /// when there are more than 150 of them.
 #[must_use]
@@ -49,6 +42,9 @@ impl Node {
     /// Where this box is reached.
     pub fn set_reach(&mut self, reach: Reach, now: Now) {
         if reach != self.reach {
+            if reach.addresses != self.reach.addresses {
+                self.witnessing.moved(now.at);
+            }
             self.reach = reach;
             self.schedule.renew_now(now.at);
         }
@@ -107,6 +103,11 @@ impl Node {
         }
     }
 
+    /// The own record has something new to say.
+    pub(super) fn renew_soon(&mut self, now: Now) {
+        self.schedule.renew_after(CALM, now.at);
+    }
+
     /// Writes the own `box` record and claims the own name.
     pub(super) fn renew(&mut self, now: Now) -> Result<(), String> {
         let boxes = self.others().count() + 1;
@@ -118,13 +119,13 @@ impl Node {
             .get(&box_key(self.own))
             .map(|r| r.json())
             .unwrap_or_default();
-        body.insert("spine".into(), Value::Object(self.spine()));
+        body.insert("spine".into(), Value::Object(self.spine(now)));
         let life = u64::try_from(interval.as_millis()).unwrap_or(MAX_LIFE_MS) * 3 + 3_600_000;
         self.write("box", "box", Some(body), life.min(MAX_LIFE_MS), now)?;
         Ok(())
     }
 
-    fn spine(&self) -> Map<String, Value> {
+    fn spine(&self, now: Now) -> Map<String, Value> {
         let addresses: Vec<String> = self
             .reach
             .addresses
@@ -139,6 +140,10 @@ impl Node {
         spine.insert("port".into(), self.reach.port.into());
         spine.insert("neighbours".into(), json!(neighbours));
         spine.insert("software".into(), env!("CARGO_PKG_VERSION").into());
+        let witnesses = self.witness_list(now);
+        if !witnesses.is_empty() {
+            spine.insert("witnesses".into(), witnesses.into());
+        }
         if let Some(relay) = &self.reach.relay {
             let relay =
                 json!({"udp": relay.udp, "tcp": relay.tcp, "certificate": relay.certificate});
@@ -156,7 +161,11 @@ impl Node {
         };
         let held = self.book.get(&key).map(|r| r.json()).unwrap_or_default();
         let says = |member: &str| held.get(member).and_then(Value::as_str);
-        if name.is_empty() || (says("name") == Some(&name) && says("zone") == Some(&zone)) {
+        let ruling = self.book.ruling();
+        let since = held.get("time").and_then(Value::as_u64).unwrap_or(0);
+        let stands = !ruling.has_lapsed(ruling.identity(self.own), since);
+        let same = says("name") == Some(&name) && says("zone") == Some(&zone);
+        if name.is_empty() || (same && stands) {
             return Ok(());
         }
         let time = self.community_time(now).max(self.own_last + 1);

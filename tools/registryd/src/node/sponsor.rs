@@ -1,7 +1,7 @@
 //! Admitting new members: who may, how fast, and what an administrator's box confirms by
 //! itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,13 @@ use serde_json::json;
 
 use super::{Home, Node, Now};
 use crate::record::{Record, RecordKey};
-use crate::rules::{Policy, is_label, is_zone};
+use crate::rules::{Claim, LAST_ADMINISTRATOR_SLOT, LAST_MEMBER_SLOT, Policy, is_label, is_zone};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// After this an administrator's box lets a member sponsor others.
 const CONFIRM_MEMBER_MS: u64 = 7 * 24 * 3600 * 1000;
 /// After this an administrator's box confirms a name that nobody contests.
 const CONFIRM_NAME_MS: u64 = 24 * 3600 * 1000;
-/// Records that prove a membership.
-const MAX_CHAIN: usize = 200;
 
 /// How fast a box sponsors: its own manners, not a rule of the community.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +62,11 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Ledger {
-    fn allows(&mut self, pace: Pace, address: Option<IpAddr>, now: Instant) -> bool {
+    pub(super) fn note(&mut self, address: Option<IpAddr>, now: Instant) {
+        self.0.push((now, address));
+    }
+
+    pub(super) fn allows(&mut self, pace: Pace, address: Option<IpAddr>, now: Instant) -> bool {
         self.0
             .retain(|(at, _)| now.saturating_duration_since(*at) < DAY);
         let place = address.map(network);
@@ -114,8 +116,23 @@ impl Node {
                 "this box has sponsored as many as it does in a day".to_owned(),
             );
         }
-        let administrator = ruling.is_administrator(self.own);
-        let Some(slot) = self.free_slot("member", if administrator { 65_535 } else { 255 }) else {
+        let admission = self.sponsor(key, LAST_MEMBER_SLOT, now);
+        if matches!(admission, Admission::Member(_)) {
+            self.sponsored.note(address, now.at);
+            log::info!("{key} is a member now, sponsored by this box");
+        }
+        admission
+    }
+
+    /// Writes that this box sponsors `key`, in a slot up to `last` unless it is an
+    /// administrator's.
+    pub(super) fn sponsor(&mut self, key: Key, last: u32, now: Now) -> Admission {
+        let last = if self.book.ruling().is_administrator(self.own) {
+            LAST_ADMINISTRATOR_SLOT
+        } else {
+            last
+        };
+        let Some(slot) = self.free_slot("member", last) else {
             return Admission::Refused("all slots of this sponsor are used".to_owned());
         };
         let body = json!({"key": key});
@@ -127,16 +144,14 @@ impl Node {
             now,
         ) {
             Ok(_) => {
-                self.sponsored.0.push((now.at, address));
                 self.pump(now);
-                log::info!("{key} is a member now, sponsored by this box");
                 Admission::Member(self.proof(key))
             }
             Err(e) => Admission::Later(e),
         }
     }
 
-    fn is_live(&self, key: Key) -> bool {
+    pub(super) fn is_live(&self, key: Key) -> bool {
         self.book
             .view()
             .of_owner(key)
@@ -158,38 +173,13 @@ impl Node {
     /// must know as a member too before it can compare books with it.
     #[must_use]
     pub fn proof(&self, key: Key) -> Vec<Record> {
-        let mut by_target: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
-        for record in self.book.records().map(|r| r.as_ref()) {
-            let target = match record.key.kind.as_str() {
-                "member" | "admin" => record
-                    .json()
-                    .get("key")
-                    .and_then(|k| k.as_str()?.parse().ok()),
-                "confirm" => record
-                    .key
-                    .name
-                    .strip_prefix("member/")
-                    .and_then(|k| k.parse().ok()),
-                "rotate" => record.key.name.parse().ok(),
-                _ => None,
-            };
-            if let Some(target) = target {
-                by_target.entry(target).or_default().push(record);
-            }
-        }
-        let mut chain = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut queue = vec![self.own, key];
-        while let Some(key) = queue.pop() {
-            if !seen.insert(key) || chain.len() >= MAX_CHAIN {
-                continue;
-            }
-            for record in by_target.get(&key).into_iter().flatten() {
-                chain.push((*record).clone());
-                queue.push(record.key.owner);
-            }
-        }
-        chain
+        let records = self.book.records().map(|r| r.as_ref());
+        let ruling = self.book.ruling();
+        ruling
+            .proof(&self.community(), records, &[self.own, key])
+            .into_iter()
+            .cloned()
+            .collect()
     }
 
     /// What an administrator's box confirms without being asked: members of a week, and names
@@ -209,9 +199,13 @@ impl Node {
         let old_claims = self.book.records().filter(|r| {
             r.key.kind == "claim" && !r.is_removal() && r.version + CONFIRM_NAME_MS <= time
         });
-        for claim in old_claims.filter_map(|r| crate::rules::Claim::read(r)) {
+        for record in old_claims {
+            let Some(claim) = Claim::read(record) else {
+                continue;
+            };
             let name = (claim.space, claim.zone, claim.name);
-            if let Some(winner) = ruling.names.get(&name) {
+            let owner = ruling.identity(record.key.owner);
+            if let Some(winner) = ruling.names.get(&name).filter(|w| **w == owner) {
                 due.push((
                     format!("claim/{}/{}/{}", name.0, name.1, name.2),
                     json!({"key": winner}),
@@ -224,10 +218,13 @@ impl Node {
                 kind: "confirm".into(),
                 name: name.clone(),
             };
-            if self.book.get(&key).is_some() {
+            // A name whose holder has lapsed may be another's by now.
+            let body = body.as_object().cloned();
+            let says_so = |r: &Record| r.is_removal() || Some(r.json()) == body;
+            if self.book.get(&key).is_some_and(|r| says_so(r)) {
                 continue;
             }
-            if let Err(e) = self.write("confirm", &name, body.as_object().cloned(), 0, now) {
+            if let Err(e) = self.write("confirm", &name, body, 0, now) {
                 log::warn!("cannot confirm {name}: {e}");
                 return;
             }

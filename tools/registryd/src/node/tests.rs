@@ -1,4 +1,8 @@
 #![allow(clippy::unwrap_used)]
+mod lapse;
+mod sponsors;
+mod witness;
+
 use super::*;
 use crate::frame::{Frame, kind};
 use crate::sync::Session;
@@ -21,6 +25,7 @@ enum Event {
     Dialled(usize, usize, Protocol),
     Frame(usize, usize, Frame),
     Closed(usize, usize),
+    Asked(usize, usize, Favour),
 }
 
 /// Several nodes and the time between them.
@@ -38,10 +43,17 @@ struct Town {
     cut: BTreeSet<(usize, usize)>,
     skew_ms: Vec<i64>,
     frames: u64,
+    /// Favours that were asked for.
+    asked: u64,
 }
 
 impl Town {
     fn new(size: usize) -> Self {
+        Self::with(size, size)
+    }
+
+    /// A town of which the first `admitted` are members.
+    fn with(size: usize, admitted: usize) -> Self {
         let signers: Vec<Signer> = (0..size).map(|n| Signer::new(n as u8 + 1)).collect();
         let founding = signers[0].found("open", &[]);
         let mut town = Self {
@@ -58,26 +70,27 @@ impl Town {
             cut: BTreeSet::new(),
             skew_ms: vec![0; size],
             frames: 0,
+            asked: 0,
         };
         for n in 0..size {
             town.boot(n);
         }
-        for n in 1..size {
-            let (key, now) = (town.signers[n].key(), town.now(0));
-            let home = Home {
-                name: format!("box{n}"),
-                zone: "vic".into(),
-            };
-            let admission = town.node(0).admit(key, None, &home, now);
-            let Admission::Member(proof) = admission else {
-                panic!("{admission:?}")
-            };
-            let now = town.now(n);
-            town.node(n).merge(proof, now);
-            // What joining does next: one reconciliation with the seed.
-            town.reconcile(n, 0);
-        }
+        (1..admitted).for_each(|n| town.admit(n, 0));
         town
+    }
+
+    /// Box `n` becomes a member, sponsored by `by`.
+    fn admit(&mut self, n: usize, by: usize) {
+        let (key, now) = (self.signers[n].key(), self.now(by));
+        let home = self.node(n).home().clone();
+        let admission = self.node(by).admit(key, None, &home, now);
+        let Admission::Member(proof) = admission else {
+            panic!("{admission:?}")
+        };
+        let now = self.now(n);
+        self.node(n).merge(proof, now);
+        // What joining does next: one reconciliation with the seed.
+        self.reconcile(n, by);
     }
 
     fn boot(&mut self, n: usize) {
@@ -92,6 +105,10 @@ impl Town {
                 every: Duration::from_secs(10),
             },
             sync_interval: Duration::from_secs(60),
+            lapse: LapsePace {
+                day: Duration::from_secs(600),
+                days: 12,
+            },
         };
         let home = Home {
             name: format!("box{n}"),
@@ -100,7 +117,7 @@ impl Town {
         let node = Node::new(
             self.founding.clone(),
             self.signers[n].key(),
-            (opened.store, opened.records),
+            opened,
             home,
             tuning,
             n as u64 + 77,
@@ -214,6 +231,10 @@ impl Town {
                     let to = self.index(peer);
                     self.after(DELAY, Event::Closed(n, to));
                 }
+                Effect::Ask(peer, favour) => {
+                    let to = self.index(peer);
+                    self.after(DELAY, Event::Asked(n, to, favour));
+                }
                 Effect::Configure(_) | Effect::Changed(_) | Effect::Synced => {}
             }
         }
@@ -246,6 +267,10 @@ impl Town {
                         self.node(to).link_up(keys.0, id, now);
                     }
                 }
+            }
+            Event::Asked(from, to, favour) => {
+                self.asked += 1;
+                self.grant(from, to, favour);
             }
             Event::Frame(from, to, frame) => {
                 let linked =

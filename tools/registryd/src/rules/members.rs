@@ -10,9 +10,9 @@ use super::{Founding, Member, Policy, key_in, slot, text};
 use crate::record::{Hash, Record, verify};
 
 /// The highest slot in which an administrator sponsors.
-const LAST_ADMINISTRATOR_SLOT: u32 = 65_535;
+pub const LAST_ADMINISTRATOR_SLOT: u32 = 65_535;
 /// The highest slot in which a confirmed member sponsors.
-const LAST_MEMBER_SLOT: u32 = 255;
+pub const LAST_MEMBER_SLOT: u32 = 255;
 
 /// What the member that admits somebody with an invitation signs: `invite`, the community, the
 /// invitation's key, the slot, the joiner's key and the time in milliseconds.
@@ -30,23 +30,36 @@ pub fn countersigned(community: &Hash, invite: Key, slot: u32, joiner: Key, time
 }
 
 /// A sponsorship waiting for its sponsor to be found a member.
-struct Sponsorship {
+struct Sponsorship<'a> {
     slot: u32,
     target: Key,
-    version: u64,
+    record: &'a Record,
 }
 
-#[allow(clippy::too_many_arguments)] // one slice a kind of record
-pub(super) fn evaluate(
+/// The records that membership follows from.
+#[derive(Clone, Copy)]
+pub(super) struct Evidence<'s, 'a> {
+    pub(super) sponsorships: &'s [&'a Record],
+    pub(super) confirmations: &'s [&'a Record],
+    pub(super) invitations: &'s [&'a Record],
+}
+
+/// All members. Each one but the administrators is told to `reached` when it is first found,
+/// by a shortest way from them: the member, its sponsor and the `member` record.
+pub(super) fn evaluate<'a>(
     community: &Hash,
     founding: &Founding,
     administrators: &[Key],
     banned: &BTreeSet<Key>,
-    sponsorships: &[&Record],
-    confirmations: &[&Record],
-    invitations: &[&Record],
+    evidence: Evidence<'_, 'a>,
     rotations: &Rotations,
+    mut reached: impl FnMut(Key, Key, &'a Record),
 ) -> BTreeMap<Key, Member> {
+    let Evidence {
+        sponsorships,
+        confirmations,
+        invitations,
+    } = evidence;
     let ranks: BTreeSet<Key> = administrators.iter().copied().collect();
     let by_administrator = |record: &&&Record| {
         ranks.contains(&rotations.identity(record.key.owner)) && rotations.signed_in_time(record)
@@ -71,9 +84,9 @@ pub(super) fn evaluate(
         })
         .collect();
 
-    let mut waiting: BTreeMap<Key, Vec<Sponsorship>> = BTreeMap::new();
-    let mut invited: BTreeMap<Key, Vec<Sponsorship>> = BTreeMap::new();
-    for record in sponsorships {
+    let mut waiting: BTreeMap<Key, Vec<Sponsorship<'a>>> = BTreeMap::new();
+    let mut invited: BTreeMap<Key, Vec<Sponsorship<'a>>> = BTreeMap::new();
+    for &record in sponsorships {
         let body = record.json();
         let Some(target) = key_in(&body, "key").map(|k| rotations.identity(k)) else {
             continue;
@@ -81,7 +94,7 @@ pub(super) fn evaluate(
         let made = |slot| Sponsorship {
             slot,
             target,
-            version: record.version,
+            record,
         };
         if let Some((uses, end)) = invites.get(&record.key.owner) {
             if let Some((slot, by)) = admitted(community, record, *uses, *end) {
@@ -136,10 +149,11 @@ pub(super) fn evaluate(
             }
             let member = members.entry(target).or_insert_with(|| {
                 queue.push_back(target);
+                reached(target, sponsor, entry.record);
                 Member {
                     current: rotations.current(target),
                     sponsors: Vec::new(),
-                    since: entry.version,
+                    since: entry.record.version,
                     confirmed: confirmed.contains(&target),
                 }
             });
@@ -147,7 +161,7 @@ pub(super) fn evaluate(
                 member.sponsors.insert(at, sponsor);
             }
             if member.since != 0 {
-                member.since = member.since.min(entry.version);
+                member.since = member.since.min(entry.record.version);
             }
         }
     }

@@ -85,40 +85,55 @@ fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || name.starts_with("b-") || name.bytes().all(|b| b.is_ascii_digit())
 }
 
-pub(super) fn evaluate(
-    administrators: &[Key],
-    members: &BTreeMap<Key, Member>,
-    claims: &[&Record],
-    confirmations: &[&Record],
-    lapses: &[&Record],
-    rotations: &Rotations,
-) -> BTreeMap<(String, String, String), Key> {
-    let rank: HashMap<Key, usize> = administrators
-        .iter()
-        .enumerate()
-        .map(|(rank, key)| (*key, rank))
-        .collect();
-    let rank_of = |record: &Record| {
-        rotations
-            .signed_in_time(record)
-            .then(|| rank.get(&rotations.identity(record.key.owner)).copied())
-            .flatten()
-    };
-    // The end of each identity's lapsed claims.
-    let mut lapsed: HashMap<Key, u64> = HashMap::new();
-    for record in lapses.iter().filter(|r| rank_of(r).is_some()) {
+/// The rank of administrators, as far as a record is signed by one.
+pub(super) struct Rank<'a> {
+    places: HashMap<Key, usize>,
+    rotations: &'a Rotations,
+}
+
+impl<'a> Rank<'a> {
+    pub(super) fn new(administrators: &[Key], rotations: &'a Rotations) -> Self {
+        let places = administrators.iter().enumerate();
+        Self {
+            places: places.map(|(rank, key)| (*key, rank)).collect(),
+            rotations,
+        }
+    }
+
+    fn of(&self, record: &Record) -> Option<usize> {
+        let identity = self.rotations.identity(record.key.owner);
+        let rank = self.places.get(&identity).copied();
+        rank.filter(|_| self.rotations.signed_in_time(record))
+    }
+}
+
+/// The end of each identity's lapsed claims.
+pub(super) fn lapsed(lapses: &[&Record], rank: &Rank<'_>) -> BTreeMap<Key, u64> {
+    let mut lapsed: BTreeMap<Key, u64> = BTreeMap::new();
+    for record in lapses.iter().filter(|r| rank.of(r).is_some()) {
         let time = record.json().get("time").and_then(Value::as_u64);
         if let (Ok(key), Some(time)) = (record.key.name.parse::<Key>(), time) {
-            let end = lapsed.entry(rotations.identity(key)).or_default();
+            let end = lapsed.entry(rank.rotations.identity(key)).or_default();
             *end = (*end).max(time);
         }
     }
+    lapsed
+}
+
+pub(super) fn evaluate(
+    members: &BTreeMap<Key, Member>,
+    claims: &[&Record],
+    confirmations: &[&Record],
+    lapsed: &BTreeMap<Key, u64>,
+    rank: &Rank<'_>,
+) -> BTreeMap<(String, String, String), Key> {
+    let rotations = rank.rotations;
     // For each name, the identities confirmed by administrators, the highest rank first.
     let mut confirmed: HashMap<String, BTreeMap<usize, Key>> = HashMap::new();
     for record in confirmations {
         let name = record.key.name.strip_prefix("claim/");
         if let (Some(name), Some(rank), Some(key)) =
-            (name, rank_of(record), key_in(&record.json(), "key"))
+            (name, rank.of(record), key_in(&record.json(), "key"))
         {
             let name = name.to_ascii_lowercase();
             confirmed

@@ -99,15 +99,23 @@ impl Rotations {
 
     /// The last key of the chain that starts with `identity`.
     pub(super) fn current(&self, identity: Key) -> Key {
-        let mut seen = BTreeSet::new();
+        self.chain(identity)
+            .last()
+            .map_or(identity, |(_, new)| *new)
+    }
+
+    /// The changes of key that lead from `identity` to the key that it uses now, in order.
+    pub(super) fn chain(&self, identity: Key) -> Vec<(Key, Key)> {
+        let mut chain: Vec<(Key, Key)> = Vec::new();
         let mut at = identity;
         while let Some(next) = self.next_of(at) {
-            if !seen.insert(at) {
+            if chain.iter().any(|(old, _)| *old == at) {
                 break;
             }
+            chain.push((at, next));
             at = next;
         }
-        at
+        chain
     }
 
     /// All keys that lead from `identity`, itself first, forks included.

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+mod proof;
+
 use super::rotations::{CLAIM_CONTEXT, rotation_message};
 use super::*;
 use crate::testing::Signer;

@@ -65,3 +65,21 @@ fn a_directory_that_cannot_be_written_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     assert!(Store::open(&dir.path().join("missing/registry.db")).is_err());
 }
+
+#[test]
+fn who_is_away_is_kept_as_set_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    let absence = |n: u8, days| Absence {
+        identity: Key([n; 32]),
+        days,
+        last_day: 20_000 + u64::from(days),
+    };
+    let (a, b) = (absence(1, 3), absence(2, 4));
+    let mut opened = Store::open(&path).unwrap();
+    assert!(opened.absences.is_empty());
+    opened.store.set_absences(&[&a, &b]).unwrap();
+    opened.store.set_absences(&[&b]).unwrap();
+    drop(opened);
+    assert_eq!(Store::open(&path).unwrap().absences, [b]);
+}

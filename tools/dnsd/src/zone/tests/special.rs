@@ -146,6 +146,39 @@ fn addresses_of_boxes_in_private_networks_have_names() {
     assert_eq!(outcome, Outcome::Forward);
 }
 
+#[test]
+fn only_addresses_with_a_witness_have_names() {
+    let mut world = small();
+    let spine = json!({"spine": {"addresses": ["10.4.0.1", "10.4.0.2"]}});
+    world.witnessed = vec!["10.4.0.2".parse().unwrap(), "10.1.0.2".parse().unwrap()];
+    world.line("liar", "vic", "box", "box", spine.clone());
+    world.witnessed.clear();
+    let s = world.build();
+    assert_eq!(data(&s, "liar.vic.osona.internal.", A).len(), 2);
+    assert_eq!(outcome(&s, &reverse("10.4.0.1"), PTR), Outcome::NxDomain);
+    assert_eq!(
+        data(&s, &reverse("10.4.0.2"), PTR),
+        ["liar.vic.osona.internal."]
+    );
+    assert_eq!(
+        data(&s, &reverse("10.1.0.2"), PTR),
+        ["vic-01.vic.osona.internal."],
+        "not listed by the box itself"
+    );
+    // Kept on disk, and gone with its witness.
+    let kept: Vec<Line> = world.store.lines().collect();
+    let mut other = World::new();
+    for line in &kept {
+        other.store.apply(line, &mut other.dirty);
+    }
+    let s = other.build();
+    assert_eq!(data(&s, &reverse("10.4.0.2"), PTR).len(), 1);
+    other.line("liar", "vic", "box", "box", spine);
+    let s = other.build();
+    assert_eq!(outcome(&s, &reverse("10.4.0.2"), PTR), Outcome::NxDomain);
+    assert_eq!(data(&s, "liar.vic.osona.internal.", A).len(), 2);
+}
+
 fn reverse(address: &str) -> String {
     local::reverse_name(address.parse().unwrap())
         .unwrap()

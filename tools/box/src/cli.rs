@@ -1,8 +1,8 @@
-//! The command lines of guifi-join, guifi-leave and guifi-status.
+//! The command lines of guifi-join, guifi-leave, guifi-status and guifi-backup.
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Make this machine a box of a community.
 #[derive(Debug, Parser)]
@@ -64,4 +64,42 @@ pub struct Status {
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// Keep what makes this box itself in one sealed file, and put it back.
+#[derive(Debug, Parser)]
+#[command(name = "guifi-backup", version)]
+pub struct Backup {
+    /// What to do
+    #[command(subcommand)]
+    pub action: BackupAction,
+    /// File whose first line is the passphrase, instead of asking for it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What guifi-backup does.
+#[derive(Debug, Subcommand)]
+pub enum BackupAction {
+    /// Write key, configuration and records of this box into a file
+    Create {
+        /// The file, replaced if it exists
+        file: PathBuf,
+    },
+    /// Make this machine the box of a backup
+    Restore {
+        /// The file
+        file: PathBuf,
+        /// Also if this machine is another box of a community now
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show whose backup a file is, and what is in it
+    List {
+        /// The file
+        file: PathBuf,
+    },
 }

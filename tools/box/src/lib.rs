@@ -1,6 +1,7 @@
-//! Making this machine a box of a community, and showing its health: clients of the daemons'
-//! buses, no more.
+//! Making this machine a box of a community, showing its health, and keeping what makes it this
+//! box and no other.
 
+mod backup;
 mod checks;
 pub mod cli;
 mod join;
@@ -35,4 +36,10 @@ pub fn status_main() -> ExitCode {
     guifi_core::run("guifi-status", || {
         guifi_bus::block_on(status::run(&cli::Status::parse()))
     })
+}
+
+/// `guifi-backup`.
+#[must_use]
+pub fn backup_main() -> ExitCode {
+    guifi_core::run("guifi-backup", || backup::run(&cli::Backup::parse()))
 }

@@ -4,13 +4,14 @@
 use std::process::{Command, Output, Stdio};
 
 use clap::CommandFactory as _;
-use guifi_box::cli::{Join, Leave, Status};
+use guifi_box::cli::{Backup, Join, Leave, Status};
 use guifi_testing::{command_faults, page};
 
 #[test]
 fn the_manuals_name_every_option() {
     let mut faults = command_faults(&page("guifi-join.1"), &Join::command());
     faults.extend(command_faults(&page("guifi-leave.1"), &Leave::command()));
+    faults.extend(command_faults(&page("guifi-backup.1"), &Backup::command()));
     faults.extend(command_faults(&page("guifi-status.1"), &Status::command()));
     assert!(faults.is_empty(), "{faults:#?}");
 }

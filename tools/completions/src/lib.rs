@@ -29,6 +29,7 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn commands() -> Vec<Command> {
     vec![
+        guifi_box::cli::Backup::command(),
         guifi_discoveryd::cli::Browse::command(),
         guifi_dnsd::cli::Command::command(),
         guifi_box::cli::Join::command(),

@@ -360,10 +360,26 @@ async fn tell(
     let Ok(emitter) = SignalEmitter::new(connection, REGISTRY.path) else {
         return;
     };
-    // peerd's port and relay change only when it restarts, and then it is configured anew.
     ask_peer(connection.clone(), handle.clone());
+    let peer = guifi_bus::PeerProxy::new(connection).await;
+    let relays = match &peer {
+        Ok(peer) => peer.receive_relay_changed().await,
+        Err(e) => Err(e.clone()),
+    };
+    // Without these it is asked every few minutes all the same.
+    let mut relays = relays.ok();
     loop {
+        let relay = async {
+            match &mut relays {
+                Some(relays) => relays.next().await,
+                None => std::future::pending().await,
+            }
+        };
         let notice = tokio::select! {
+            Some(_) = relay => {
+                ask_peer(connection.clone(), handle.clone());
+                continue;
+            }
             message = watch.next() => match message {
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return,
@@ -424,9 +440,12 @@ fn ask_peer(connection: Connection, handle: Handle) {
         let relay = document
             .get("relay")
             .and_then(|r| serde_json::from_value::<RelayPorts>(r.clone()).ok());
+        let member = |name: &str| document.get(name).cloned().unwrap_or_default();
         let reach = Reach {
             port: port.unwrap_or(7656),
             relay,
+            relays: serde_json::from_value(member("relays")).unwrap_or_default(),
+            coordinate: serde_json::from_value(member("coordinate")).unwrap_or_default(),
             ..Reach::default()
         };
         handle.send(move |engine| engine.peer_described(reach.clone()));

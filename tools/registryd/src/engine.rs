@@ -31,6 +31,8 @@ use crate::time::own_clock_ms;
 const MAX_WRITER_QUEUE: usize = 512;
 /// Between two looks at the own addresses.
 const ADDRESSES: Duration = Duration::from_secs(30);
+/// After so many of them peerd is asked where the box is, too.
+const QUESTION: u32 = 10;
 
 /// What the engine tells the bus.
 #[derive(Debug)]
@@ -74,6 +76,7 @@ pub struct Engine {
     signer: PeerSigner,
     reach: Reach,
     next_addresses: Instant,
+    looks: u32,
     writers: HashMap<(Key, u64), SyncSender<Frame>>,
     hints: BTreeMap<Key, Vec<SocketAddr>>,
     delayed: Vec<(Instant, Work)>,
@@ -107,6 +110,7 @@ impl Engine {
             signer: PeerSigner::default(),
             reach: Reach::default(),
             next_addresses: Instant::now(),
+            looks: 0,
             writers: HashMap::new(),
             hints: BTreeMap::new(),
             delayed: Vec::new(),
@@ -163,6 +167,10 @@ impl Engine {
         if self.node.is_some() && self.next_addresses <= now.at {
             self.next_addresses = now.at + ADDRESSES;
             self.reach.addresses = net::own_addresses();
+            self.looks = self.looks.wrapping_add(1);
+            if self.looks.is_multiple_of(QUESTION) {
+                drop(self.notices.send(Notice::AskPeer));
+            }
         }
         if let Some(node) = &mut self.node {
             node.set_reach(self.reach.clone(), now);
@@ -420,8 +428,10 @@ impl Engine {
 
     /// What peerd said of itself.
     pub(crate) fn peer_described(&mut self, reach: Reach) {
-        self.reach.port = reach.port;
-        self.reach.relay = reach.relay;
+        self.reach = Reach {
+            addresses: std::mem::take(&mut self.reach.addresses),
+            ..reach
+        };
     }
 
     /// A gossip stream is open; frames for it go to `writer`.

@@ -108,6 +108,10 @@ pub struct Reach {
     pub port: u16,
     /// What it relays with.
     pub relay: Option<guifi_streams::RelayPorts>,
+    /// At whose relays it can be met, the nearest first.
+    pub relays: Vec<Key>,
+    /// Where it is in the space of round trips; said whenever the record is written anyway.
+    pub coordinate: Option<guifi_streams::Coordinate>,
 }
 
 /// What a node counts.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use guifi_streams::{Configuration, Key, Member, RelayPorts};
+use guifi_streams::{Configuration, Coordinate, Key, Member, RelayPorts};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
@@ -283,14 +283,18 @@ impl Node {
         {
             let body = entry.record.json();
             if let Some(spine) = body.get("spine") {
-                places.insert(entry.record.key.owner, (addresses(spine), relay(spine)));
+                places.insert(entry.record.key.owner, spine.clone());
             }
         }
         let members = ruling.members.values().map(|member| {
-            let (addresses, relay) = places.remove(&member.current).unwrap_or_default();
+            let spine = places.remove(&member.current).unwrap_or_default();
+            let relay = relay(&spine);
             Member {
+                relays: relays(&spine),
+                // peerd guesses the way to relays only.
+                coordinate: relay.as_ref().and_then(|_| coordinate(&spine)),
                 relay,
-                ..Member::new(member.current, addresses)
+                ..Member::new(member.current, addresses(&spine))
             }
         });
         Configuration {
@@ -317,6 +321,22 @@ fn addresses(spine: &Value) -> Vec<SocketAddr> {
         .take(16)
         .map(|a| SocketAddr::new(a, port))
         .collect()
+}
+
+/// How many relays of a box count.
+pub(super) const RELAYS: usize = 3;
+
+fn relays(spine: &Value) -> Vec<Key> {
+    let list = spine.get("relays").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .filter_map(|key| key.as_str()?.parse().ok())
+        .take(RELAYS)
+        .collect()
+}
+
+fn coordinate(spine: &Value) -> Option<Coordinate> {
+    serde_json::from_value(spine.get("coordinate")?.clone()).ok()
 }
 
 fn relay(spine: &Value) -> Option<RelayPorts> {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use guifi_streams::Key;
 use serde_json::{Map, Value, json};
 
+use super::duties::RELAYS;
 use super::{Effect, Home, Node, Now, Protocol, Reach};
 use crate::book::box_key;
 use crate::record::{MAX_LIFE_MS, RecordKey};
@@ -41,12 +42,17 @@ pub(super) fn renewal_interval(boxes: usize) -> Duration {
 impl Node {
     /// Where this box is reached.
     pub fn set_reach(&mut self, reach: Reach, now: Now) {
-        if reach != self.reach {
-            if reach.addresses != self.reach.addresses {
-                self.witnessing.moved(now.at);
-            }
-            self.reach = reach;
+        if reach.addresses != self.reach.addresses {
+            self.witnessing.moved(now.at);
+        }
+        let before = std::mem::replace(&mut self.reach, reach);
+        let reach = &self.reach;
+        if (&before.addresses, before.port, &before.relay)
+            != (&reach.addresses, reach.port, &reach.relay)
+        {
             self.schedule.renew_now(now.at);
+        } else if before.relays != reach.relays {
+            self.schedule.renew_after(CALM, now.at);
         }
     }
 
@@ -148,6 +154,13 @@ impl Node {
             let relay =
                 json!({"udp": relay.udp, "tcp": relay.tcp, "certificate": relay.certificate});
             spine.insert("relay".into(), relay);
+        }
+        if !self.reach.relays.is_empty() {
+            let relays = &self.reach.relays;
+            spine.insert("relays".into(), json!(relays[..relays.len().min(RELAYS)]));
+        }
+        if let Some(coordinate) = &self.reach.coordinate {
+            spine.insert("coordinate".into(), json!(coordinate));
         }
         spine
     }

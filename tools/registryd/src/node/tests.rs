@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 mod lapse;
+mod reach;
 mod sponsors;
 mod witness;
 

@@ -13,7 +13,7 @@ impl Town {
         let reach = Reach {
             addresses: vec![address(n), IpAddr::from([172, 17, 0, 1])],
             port: 7656,
-            relay: None,
+            ..Reach::default()
         };
         self.node(n).set_reach(reach, now);
     }

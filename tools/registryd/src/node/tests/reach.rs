@@ -1,0 +1,62 @@
+//! Where boxes can be met, as the others' peerd learns it.
+use super::*;
+use guifi_streams::{Coordinate, RelayPorts};
+
+#[test]
+fn relays_and_places_reach_the_peerd_of_the_others() {
+    let mut town = Town::new(3);
+    let key = |town: &Town, n: usize| town.signers[n].key();
+    let coordinate = Coordinate {
+        x_us: -700,
+        error_permille: 120,
+        ..Coordinate::default()
+    };
+    let relay = RelayPorts {
+        udp: 7657,
+        tcp: 7657,
+        certificate: Key([1; 32]).to_string(),
+    };
+    let reaches = [
+        Reach {
+            addresses: vec![IpAddr::from([10, 1, 0, 1])],
+            port: 7656,
+            relay: Some(relay.clone()),
+            coordinate: Some(coordinate),
+            ..Reach::default()
+        },
+        Reach {
+            port: 7656,
+            relays: vec![key(&town, 0)],
+            coordinate: Some(coordinate),
+            ..Reach::default()
+        },
+    ];
+    for (n, reach) in reaches.into_iter().enumerate() {
+        let now = town.now(n);
+        town.node(n).set_reach(reach, now);
+    }
+    town.run(SECOND * 5);
+    let members = town.node(2).members().members;
+    let of = |n: usize| members.iter().find(|m| m.key == key(&town, n)).unwrap();
+    assert_eq!(of(0).relay, Some(relay));
+    assert_eq!(of(0).coordinate, Some(coordinate));
+    assert_eq!(of(1).relays, [key(&town, 0)]);
+    // Only the way to relays is guessed: others' places need not wake peerd.
+    assert_eq!(of(1).coordinate, None);
+    town.run(SECOND * 60);
+    let now = town.now(1);
+    let version = |town: &mut Town| {
+        let owner = town.signers[1].key();
+        town.node(1).box_version(owner)
+    };
+    let before = version(&mut town);
+    let moved = Reach {
+        port: 7656,
+        relays: vec![key(&town, 0)],
+        coordinate: Some(Coordinate::default()),
+        ..Reach::default()
+    };
+    town.node(1).set_reach(moved, now);
+    town.run(SECOND * 60);
+    assert_eq!(version(&mut town), before, "a new place alone is no news");
+}

@@ -11,6 +11,8 @@ TIMEOUT = 420
 
 PLACES = ("/etc", "/usr", "/var", "/srv", "/opt", "/root")
 OURS = "$(dpkg-query -W -f '${db:Status-Status} ${Package}\\n' 'guifi*' | sed -n 's/^installed \\|^config-files //p')"
+PACKAGES = ("guifi-community-distro", "guifi-mirrord")
+DAEMONS = (*UNITS, "guifi-mirrord")
 CONFFILE = "/etc/guifi/dnsd.toml"
 
 
@@ -24,8 +26,8 @@ def _cycle(node):
     before = _tree(node)
     resolver = node.sh("cat /etc/resolv.conf")
 
-    node.install("guifi-community-distro")
-    for unit in UNITS:
+    node.install(*PACKAGES)
+    for unit in DAEMONS:
         equal(node.sh(f"systemctl is-active {unit}; systemctl is-enabled {unit}"), "active\nenabled", f"{node}: {unit}")
     check(node.ok("getent hosts www.outside.test"), f"{node}: names outside do not resolve after installing")
     joined = node.sh("debconf-show guifi-box")
@@ -37,10 +39,10 @@ def _cycle(node):
     installed = node.sh("dpkg-query -W -f '${Version}' guifi-dnsd")
     yield "upgrade"
     since = node.sh("date '+%F %T'; sleep 1").splitlines()[0]
-    node.install("guifi-community-distro")
+    node.install(*PACKAGES)
     equal(node.sh("dpkg-query -W -f '${Version}' guifi-dnsd"), f"{installed}+upgrade.1", f"{node}: version after the upgrade")
     check("administrator" in node.sh(f"cat {CONFFILE}"), f"{node}: the upgrade has lost a change in {CONFFILE}")
-    for unit in UNITS:
+    for unit in DAEMONS:
         starts = node.sh(f"journalctl -q -b -u {unit} --since '{since}' -o cat").count("Started ")
         equal(starts, 1, f"{node}: starts of {unit} at the upgrade")
         equal(node.sh(f"systemctl is-active {unit}"), "active", f"{node}: {unit} after the upgrade")
@@ -51,7 +53,7 @@ def _cycle(node):
     equal(node.sh("systemctl list-units --no-legend --state=active 'guifi*'"), "", f"{node}: units after removal")
     check(node.ok("getent hosts www.outside.test"), f"{node}: names outside do not resolve after removal")
 
-    node.install("guifi-community-distro")
+    node.install(*PACKAGES)
     equal(node.sh(f"systemctl is-active {UNITS[0]}"), "active", f"{node}: {UNITS[0]} after installing again")
     node.sh(f"apt-get -qq -y purge {OURS}", timeout=180)
     after = _tree(node)

@@ -44,6 +44,7 @@ def test(tools):
 
         _refuses_other_content(work, out, packages[0], env)
         config = _apt(work, out)
+        _renewed(out, env, config)
         _rotates(out, packages, env, config)
         _altered(out, config)
 
@@ -83,6 +84,19 @@ def _apt(work, out):
 
 def _update(config):
     run("apt-get", "update", "-o", "APT::Update::Error-Mode=any", env=config)
+
+
+def _renewed(out, env, config):
+    release = out / "dists/guifi/Release"
+    before = release.read_text(encoding="utf-8")
+    check("Valid-Until" not in before, "an index ends by itself unasked")
+    run(TOP / "repo/publish", "--valid", "7", out, env=env)
+    after = release.read_text(encoding="utf-8")
+    check("Valid-Until: " in after, "the renewed index has no end")
+    check(before[before.index("SHA256:") :] == after[after.index("SHA256:") :], "renewing has changed the packages")
+    _update(config)
+    reason = _fails(TOP / "repo/publish", "--valid", "soon", out, env=env)
+    check("number of days" in reason, f"not for the number: {reason}")
 
 
 def _rotates(out, packages, env, config):

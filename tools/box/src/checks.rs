@@ -4,6 +4,8 @@
 use guifi_core::Root;
 use serde_json::Value;
 
+mod updates;
+
 /// Less room than this, in bytes, and nothing new can be kept for long.
 const LITTLE_ROOM: u64 = 64 << 20;
 /// Less room than this and nothing can be kept.
@@ -66,6 +68,8 @@ pub(crate) struct Evidence {
     pub(crate) registry: Result<Value, String>,
     pub(crate) discovery: Result<Value, String>,
     pub(crate) dns: Result<Value, String>,
+    /// What guifi-mirrord-apt says of packages and mirrors.
+    pub(crate) updates: Result<Value, String>,
     /// Free bytes where the state is kept.
     pub(crate) disk: Option<u64>,
 }
@@ -79,6 +83,7 @@ impl Default for Evidence {
             registry: unknown(),
             discovery: unknown(),
             dns: unknown(),
+            updates: unknown(),
             disk: None,
         }
     }
@@ -107,6 +112,12 @@ pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
     }
     parts.push(part("discoveryd", &evidence.discovery, discovery));
     parts.push(part("dnsd", &evidence.dns, dns));
+    parts.push(match &evidence.updates {
+        Ok(document) => updates::updates(document),
+        Err(why) => {
+            Part::new("updates", State::Degraded, why).hint("apt install --reinstall guifi-box")
+        }
+    });
     parts
 }
 

@@ -1,5 +1,6 @@
 //! `guifi-status`: asks every daemon for its state and says what is wrong and what to do.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use guifi_core::{Error, Kind, Root};
@@ -13,12 +14,19 @@ use crate::terminal::{print, say};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long one daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The program that knows of updates.
+const APT: &str = "/usr/lib/guifi/guifi-mirrord-apt";
 
 pub(crate) async fn run(cli: &Status) -> Result<(), Error> {
     let end = Instant::now() + Duration::from_secs(cli.timeout.min(24 * 3600));
     let mut told = false;
+    // Asked once: it takes a second, and does not change while one waits.
+    let updates = updates(&Root::from_env()).await;
     let parts = loop {
-        let parts = checks::all(&gather().await);
+        let parts = checks::all(&Evidence {
+            updates: updates.clone(),
+            ..gather().await
+        });
         if !cli.wait || worst(&parts) == State::Ok || Instant::now() >= end {
             break parts;
         }
@@ -67,6 +75,22 @@ fn table(parts: &[Part]) -> String {
         }
     }
     out
+}
+
+/// What guifi-mirrord-apt(8) says of the packages and mirrors of this box.
+async fn updates(root: &Root) -> Result<Value, String> {
+    let program = root.join(APT);
+    let ask = move || {
+        let done = Command::new(program)
+            .arg("status")
+            .stdin(Stdio::null())
+            .output();
+        let done = done.map_err(|e| format!("cannot run {APT}: {e}"))?;
+        serde_json::from_slice(&done.stdout)
+            .map_err(|e| format!("cannot read what {APT} says: {e}"))
+    };
+    let asked = tokio::task::spawn_blocking(ask).await;
+    asked.unwrap_or_else(|e| Err(e.to_string()))
 }
 
 /// What every daemon says of itself, or why it says nothing.

@@ -9,6 +9,7 @@ mod dns;
 mod error;
 pub mod instance;
 mod lines;
+mod mirror;
 mod peer;
 mod registry;
 
@@ -16,6 +17,7 @@ pub use discovery::{DiscoveryAdminProxy, DiscoveryProxy};
 pub use dns::{DnsAdminProxy, DnsProxy};
 pub use error::{Failure, error};
 pub use lines::{read_lines, sealed_file};
+pub use mirror::{MirrorAdminProxy, MirrorProxy};
 pub use peer::{PeerAdminProxy, PeerProxy};
 pub use registry::{RegistryAdminProxy, RegistryProviderProxy, RegistryProxy};
 
@@ -48,6 +50,8 @@ pub const DISCOVERY: Service = service(
 );
 /// Name service.
 pub const DNS: Service = service("net.guifi.Dns1", "/net/guifi/Dns1", "guifi-dnsd");
+/// Mirror of the package repository.
+pub const MIRROR: Service = service("net.guifi.Mirror1", "/net/guifi/Mirror1", "guifi-mirrord");
 
 const fn service(name: &'static str, path: &'static str, unit: &'static str) -> Service {
     Service { name, path, unit }

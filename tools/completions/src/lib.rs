@@ -34,6 +34,7 @@ pub fn commands() -> Vec<Command> {
         guifi_dnsd::cli::Command::command(),
         guifi_box::cli::Join::command(),
         guifi_box::cli::Leave::command(),
+        guifi_mirrord::cli::Command::command(),
         guifi_peerd::command::Cli::command(),
         guifi_discoveryd::cli::Publish::command(),
         guifi_registryd::cli::Command::command(),

@@ -15,6 +15,7 @@ fn healthy() -> Evidence {
         ),
         discovery: Ok(json!({"avahi": {"running": true}, "published": 1, "unhealthy": 0})),
         dns: Ok(json!({"listen": [{"address": "127.0.0.1", "state": "listening"}]})),
+        updates: Ok(json!({"pending": [], "broken": [], "error": null})),
         disk: Some(1 << 33),
     }
 }
@@ -44,7 +45,7 @@ fn set(document: &mut Result<Value, String>, member: &str, value: Value) {
 fn a_healthy_box_is_ok_everywhere() {
     let parts = all(&healthy());
     assert!(parts.iter().all(|p| p.state == State::Ok), "{parts:?}");
-    assert_eq!(parts.len(), 6);
+    assert_eq!(parts.len(), 7);
 }
 
 #[test]
@@ -135,5 +136,11 @@ fn each_cause_is_named() {
         "another's",
     );
     says(|e| e.dns = Err("gone".into()), "dnsd", Down, "gone");
+    says(
+        |e| e.updates = Err("gone".into()),
+        "updates",
+        Degraded,
+        "gone",
+    );
     says(|e| e.bus = Some("no bus".into()), "bus", Down, "no bus");
 }

@@ -1,0 +1,89 @@
+//! What must hold of every community once its network is whole again, whatever happened before.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::time::TOLERANCE_MS;
+
+/// What honest owners were told is kept: by box and name of a service, its value, or that it is
+/// removed.
+pub(super) type Ledger = BTreeMap<(usize, String), Option<u64>>;
+
+/// A visible record in short: owner, kind, name, value of a service, whether it is stale.
+type Seen = (Key, String, String, u64, bool);
+
+impl World {
+    fn seen(&self, n: usize) -> BTreeSet<Seen> {
+        let node = self.sites[n].node.as_ref().unwrap();
+        let entries = node.book().view().entries();
+        entries
+            .filter(|e| e.record.key.kind != "absent")
+            .map(|e| {
+                let key = e.record.key.clone();
+                let value = e.record.json().get("n").and_then(|n| n.as_u64());
+                let value = value.unwrap_or(e.record.version);
+                (key.owner, key.kind, key.name, value, e.standing.stale)
+            })
+            .collect()
+    }
+
+    /// Every invariant, as a list of what is broken. All honest boxes run, in one island, and
+    /// have had time to heal.
+    pub(super) fn faults(&mut self, honest: usize, ledger: &Ledger, banned: &[Key]) -> Vec<String> {
+        let mut faults = Vec::new();
+        let rulings: Vec<_> = (0..honest)
+            .map(|n| self.node(n).book().ruling().clone())
+            .collect();
+        let seen: Vec<BTreeSet<Seen>> = (0..honest).map(|n| self.seen(n)).collect();
+        for n in 1..honest {
+            let (one, other) = (&rulings[0], &rulings[n]);
+            if one.members != other.members || one.administrators != other.administrators {
+                faults.push(format!("box {n} knows other members than box 0"));
+            }
+            if one.banned != other.banned {
+                faults.push(format!("box {n} knows other bans than box 0"));
+            }
+            if one.names != other.names {
+                faults.push(format!("box {n} knows other names than box 0"));
+            }
+            if let Some(odd) = seen[0].symmetric_difference(&seen[n]).next() {
+                faults.push(format!("boxes 0 and {n} differ in {odd:?}"));
+            }
+        }
+        for n in 0..honest {
+            let owner = self.key(n);
+            if !rulings[0].is_member(owner) {
+                faults.push(format!("box {n} is no member any more"));
+            }
+            let live = |s: &&Seen| s.0 == owner && s.1 == "service";
+            let held: BTreeMap<&str, u64> = seen[0]
+                .iter()
+                .filter(live)
+                .map(|s| (s.2.as_str(), s.3))
+                .collect();
+            let promised = ledger.range((n, String::new())..(n + 1, String::new()));
+            for ((_, name), value) in promised {
+                let found = held.get(name.as_str()).copied();
+                if found != *value {
+                    faults.push(format!(
+                        "box {n} was promised {name} = {value:?}: it is {found:?}"
+                    ));
+                }
+            }
+            if seen[0].iter().any(|s| s.0 == owner && s.4) {
+                faults.push(format!("box {n} lives and is called stale"));
+            }
+            let limit = self.true_ms() + TOLERANCE_MS / 2;
+            let newest = self.node(n).book().of_owner(owner).map(|r| r.version).max();
+            if newest > Some(limit) {
+                faults.push(format!("the versions of box {n} run ahead of time"));
+            }
+        }
+        for key in banned {
+            if seen[0].iter().any(|s| s.0 == *key) || !rulings[0].is_banned(*key) {
+                faults.push(format!("the ban on {key} is not kept"));
+            }
+        }
+        faults
+    }
+}

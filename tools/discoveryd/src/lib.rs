@@ -12,6 +12,7 @@ mod community;
 pub mod config;
 mod daemon;
 mod declared;
+mod entry;
 mod health;
 mod link;
 mod publisher;

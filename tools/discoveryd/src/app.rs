@@ -1,6 +1,7 @@
 //! Everything of the daemon that lives as long as one connection to the bus: when the bus goes
 //! away it is dropped whole and made anew.
 
+mod import;
 mod link;
 mod registry;
 mod services;
@@ -15,7 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use zbus::Connection;
 
 use crate::bridge::{self, Bridge};
-use crate::community::Community;
+use crate::community::{Boxed, Community};
 use crate::config::Settings;
 use crate::declared;
 use crate::link::Link;
@@ -38,13 +39,21 @@ pub(crate) struct App {
     sequence: AtomicU64,
     changed: Notify,
     look: Notify,
-    joined: Notify,
+    /// It is time for an election.
+    elect: Notify,
+    /// The boxes near this one at the last look.
+    near: Mutex<Vec<Boxed>>,
+    imports: Mutex<import::Imports>,
+    /// What is imported may have changed.
+    import_due: Notify,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Standing {
     avahi: bool,
     avahi_reason: Option<String>,
+    /// Grows when Avahi comes and goes: what it held is lost.
+    avahi_starts: u64,
     registry: bool,
     joined: bool,
 }
@@ -71,7 +80,10 @@ impl App {
             sequence: AtomicU64::new(0),
             changed: Notify::new(),
             look: Notify::new(),
-            joined: Notify::new(),
+            elect: Notify::new(),
+            near: Mutex::default(),
+            imports: Mutex::default(),
+            import_due: Notify::new(),
         })
     }
 
@@ -118,6 +130,8 @@ impl App {
         })
         .await;
         self.look.notify_one();
+        self.tell_imports().await;
+        self.elect.notify_one();
     }
 
     /// Starts all tasks; they end when the runtime drops them.
@@ -129,6 +143,7 @@ impl App {
             tokio::spawn(self.clone().watch_registry()),
             tokio::spawn(self.clone().watch_bridge()),
             tokio::spawn(self.clone().watch_health()),
+            tokio::spawn(self.clone().watch_imports()),
             tokio::spawn(self.clone().answer(asked)),
         ]
     }
@@ -152,6 +167,7 @@ impl App {
             "unhealthy": unhealthy,
             "services": services,
             "faults": lock(&self.faults).clone(),
+            "import": self.describe_imports(),
             "local_services": self.link.count(),
             "community_services": lock(&self.community).count(),
         })

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use zbus::{Connection, Message, OwnedObjectPath};
 
 use crate::avahi::{ANY, OWN, tell};
+use crate::service;
 
 /// How long a look at the link takes at most.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -19,8 +20,10 @@ const SILENCE: Duration = Duration::from_millis(350);
 const LINGER: Duration = Duration::from_secs(60);
 /// Instances that are kept: the limit of avahi's own cache.
 const MAX_FOUND: usize = 4096;
-/// Instances that are resolved in one look.
+/// Instances that are resolved at a time.
 const MAX_RESOLVED: usize = 512;
+/// Times that a look resolves that many.
+const MAX_ROUNDS: usize = 8;
 
 /// A service on the link.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +45,13 @@ pub(crate) struct Place {
     pub(crate) txt: Vec<String>,
 }
 
+impl Place {
+    /// Whether it is of another link, and only shown here.
+    fn is_imported(&self) -> bool {
+        service::is_imported(&self.txt)
+    }
+}
+
 type Instance = (String, String);
 
 #[derive(Debug)]
@@ -52,8 +62,16 @@ struct Found {
     place: Option<Place>,
 }
 
+impl Found {
+    fn is_imported(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_imported)
+    }
+}
+
 #[derive(Default)]
 struct State {
+    /// Types, in small letters, of which other links' services may be shown here.
+    expected: BTreeSet<String>,
     browsing: bool,
     until: Option<Instant>,
     browsers: HashMap<String, OwnedObjectPath>,
@@ -61,6 +79,20 @@ struct State {
     resolvers: HashMap<String, Instance>,
     found: BTreeMap<Instance, Found>,
     news: Option<Instant>,
+}
+
+impl State {
+    /// Begins anew; gives what was.
+    fn forget(&mut self) -> Self {
+        let expected = self.expected.clone();
+        std::mem::replace(
+            self,
+            Self {
+                expected,
+                ..Self::default()
+            },
+        )
+    }
 }
 
 /// The link.
@@ -85,12 +117,20 @@ impl Link {
 
     /// Avahi is gone: nothing is known any more.
     pub(crate) fn clear(&self) {
-        *self.state() = State::default();
+        self.state().forget();
     }
 
-    /// Services known now.
+    /// Says of which types other links' services may be shown here: these are looked at at
+    /// once, since only their TXT tells them apart.
+    pub(crate) fn expect(&self, types: BTreeSet<String>) {
+        self.state().expected = types;
+    }
+
+    /// Services of this link known now.
     pub(crate) fn count(&self) -> usize {
-        self.state().found.len()
+        let state = self.state();
+        let found = state.found.values();
+        found.filter(|f| !f.is_imported()).count()
     }
 
     /// Browses everything from now on; `None` for as long as there is a bridge to do.
@@ -129,7 +169,7 @@ impl Link {
             if !state.browsing || state.until.is_none_or(|until| until > Instant::now()) {
                 return;
             }
-            std::mem::take(&mut *state).browsers
+            state.forget().browsers
         };
         for path in browsers.into_values() {
             // One interface answers, the other does not have the object.
@@ -151,21 +191,11 @@ impl Link {
         self.browse((!bridge).then(|| Instant::now() + LINGER))
             .await?;
         self.settle(end).await;
-        let unresolved: Vec<(Instance, String, (i32, i32))> = {
-            let state = self.state();
-            let wanted = state.found.iter().filter(|(key, found)| {
-                found.place.is_none() && (kind.is_empty() || key.1.eq_ignore_ascii_case(kind))
-            });
-            wanted
-                .filter_map(|(key, found)| {
-                    // IPv4 first: it is what everything understands.
-                    let place = found.seen.keys().min_by_key(|(_, protocol)| *protocol)?;
-                    Some((key.clone(), found.domain.clone(), *place))
-                })
-                .take(MAX_RESOLVED)
-                .collect()
-        };
-        if !unresolved.is_empty() {
+        for _ in 0..MAX_ROUNDS {
+            let unresolved = self.unresolved(kind);
+            if unresolved.is_empty() {
+                break;
+            }
             for (instance, domain, place) in unresolved {
                 self.resolve(instance, &domain, place).await?;
             }
@@ -173,6 +203,22 @@ impl Link {
             self.settle(end + PATIENCE).await;
         }
         Ok(self.all(kind))
+    }
+
+    /// Services of a type, or of all, of which it is not known where they are.
+    fn unresolved(&self, kind: &str) -> Vec<(Instance, String, (i32, i32))> {
+        let state = self.state();
+        let wanted = state.found.iter().filter(|(key, found)| {
+            found.place.is_none() && (kind.is_empty() || key.1.eq_ignore_ascii_case(kind))
+        });
+        wanted
+            .filter_map(|(key, found)| {
+                // IPv4 first: it is what everything understands.
+                let place = found.seen.keys().min_by_key(|(_, protocol)| *protocol)?;
+                Some((key.clone(), found.domain.clone(), *place))
+            })
+            .take(MAX_RESOLVED)
+            .collect()
     }
 
     /// Waits until there has been no news for a while.
@@ -212,7 +258,8 @@ impl Link {
         let wanted = state
             .found
             .iter()
-            .filter(|((_, t), _)| kind.is_empty() || t.eq_ignore_ascii_case(kind));
+            .filter(|((_, t), _)| kind.is_empty() || t.eq_ignore_ascii_case(kind))
+            .filter(|(_, found)| !found.is_imported());
         wanted
             .map(|((name, kind), found)| Local {
                 name: name.clone(),
@@ -239,9 +286,10 @@ impl Link {
                     Err(_) => false,
                 }
             }
-            ("org.freedesktop.Avahi.ServiceBrowser", "ItemNew") => body
-                .deserialize()
-                .is_ok_and(|item| self.found_service(item)),
+            ("org.freedesktop.Avahi.ServiceBrowser", "ItemNew") => match body.deserialize() {
+                Ok(item) => self.heard_service(item).await,
+                Err(_) => false,
+            },
             ("org.freedesktop.Avahi.ServiceBrowser", "ItemRemove") => {
                 body.deserialize().is_ok_and(|item| self.lost_service(item))
             }
@@ -287,6 +335,25 @@ impl Link {
             log::warn!("cannot browse {kind} on the link: {e}; going on without it");
         }
         false
+    }
+
+    async fn heard_service(&self, item: (i32, i32, String, String, String, u32)) -> bool {
+        let (interface, protocol, name, kind, domain, _) = item.clone();
+        let new = self.found_service(item);
+        let instance = (name, kind);
+        let suspect = {
+            let state = self.state();
+            state.resolvers.len() < MAX_RESOLVED
+                && state.expected.contains(&instance.1.to_ascii_lowercase())
+                && !state.resolvers.values().any(|i| *i == instance)
+        };
+        if suspect {
+            let resolved = self.resolve(instance, &domain, (interface, protocol));
+            if let Err(e) = resolved.await {
+                log::debug!("cannot look at a service of the link: {e}");
+            }
+        }
+        new
     }
 
     fn found_service(&self, item: (i32, i32, String, String, String, u32)) -> bool {

@@ -14,6 +14,18 @@ const MAX_TXT: usize = 1300;
 /// Characters of a service name (RFC 6335 section 5.1).
 const MAX_TYPE: usize = 15;
 
+/// The TXT key by which a service of another link is known for what it is: whoever hears one
+/// neither counts it as of this link nor publishes it. Its value is the key of the box.
+pub const ORIGIN: &str = "guifi-origin";
+
+/// Whether one of these TXT strings has that key.
+#[must_use]
+pub fn is_imported<T: AsRef<str>>(txt: impl IntoIterator<Item = T>) -> bool {
+    let key_of = |pair: &str| pair.split('=').next().map(str::to_ascii_lowercase);
+    txt.into_iter()
+        .any(|pair| key_of(pair.as_ref()).as_deref() == Some(ORIGIN))
+}
+
 /// How it is found out whether a service answers.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -223,6 +235,11 @@ pub fn check_type(kind: &str) -> Result<(), Error> {
 }
 
 fn check_txt(txt: &[String]) -> Result<(), Error> {
+    if is_imported(txt) {
+        return Err(Error::usage(format!(
+            "{ORIGIN}=… marks what is shown here for another link: it is not published again"
+        )));
+    }
     for pair in txt {
         let key = pair.split('=').next().unwrap_or_default();
         if key.is_empty() || !key.bytes().all(|b| (0x20..0x7f).contains(&b)) {

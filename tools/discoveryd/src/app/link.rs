@@ -33,7 +33,12 @@ impl App {
                     }
                     self.link.clear();
                     self.with_publisher(async |p| p.link_down()).await;
-                    lock(&self.state).avahi = false;
+                    {
+                        let mut state = lock(&self.state);
+                        state.avahi = false;
+                        state.avahi_starts += 1;
+                    }
+                    self.import_due.notify_one();
                     self.bump();
                     self.avahi_state().await;
                 }
@@ -69,6 +74,7 @@ impl App {
         if running && !was {
             self.with_publisher(async |p| p.link_up().await).await;
             self.browse_if_bridge().await;
+            self.import_due.notify_one();
             self.bump();
         }
     }
@@ -131,6 +137,7 @@ impl App {
             let asked = tokio::task::spawn_blocking(move || bridge::ask(&socket, bridge, &wanted));
             match asked.await {
                 Ok(Ok(mut found)) => {
+                    found.retain(|s| !browse::is_imported(s));
                     self.mark_own(&mut found);
                     return found;
                 }

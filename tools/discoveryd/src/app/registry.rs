@@ -7,12 +7,16 @@ use futures_util::StreamExt as _;
 use guifi_bus::{REGISTRY, RegistryProxy};
 use guifi_streams::Key;
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use super::{App, lock};
+use crate::near::{self, Proofs};
 use crate::{bridge, community};
 
 /// Between two elections of the bridge.
 const ELECTION: Duration = Duration::from_secs(120);
+/// Between two looks at the boxes that import for this one.
+const WATCH: Duration = Duration::from_secs(3);
 /// Between two attempts to reach the registry.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -81,6 +85,8 @@ impl App {
             }
         };
         if lock(&self.community).take(news) {
+            self.look_around();
+            self.import_due.notify_one();
             self.bump();
         }
         if anew {
@@ -91,8 +97,9 @@ impl App {
             lock(&self.state).joined = joined;
             if joined {
                 self.with_publisher(async |p| p.reconcile().await).await;
-                self.joined.notify_one();
+                self.tell_imports().await;
             }
+            self.elect.notify_one();
         }
         true
     }
@@ -102,28 +109,65 @@ impl App {
         serde_json::from_str(&registry.describe().await.ok()?).ok()
     }
 
+    /// Boxes near this one may have come, gone or changed their mind: a matter for an election.
+    fn look_around(&self) {
+        let interfaces = near::interfaces();
+        let mut boxes = lock(&self.community).boxes();
+        boxes.retain(|b| interfaces.iter().any(|i| i.holds(&b.addresses)));
+        // Only these can show anything on a link of this box.
+        let types = boxes.iter().flat_map(|b| b.imports.iter().cloned());
+        self.link.expect(types.collect());
+        let before = std::mem::replace(&mut *lock(&self.near), boxes.clone());
+        if before != boxes {
+            self.elect.notify_one();
+        }
+    }
+
     /// Finds out again and again who is the bridge; peers that do not answer take their time.
     pub(super) async fn watch_bridge(self: Arc<Self>) {
+        let mut proofs = Proofs::new(&self.connection).await;
         loop {
             if lock(&self.state).joined {
-                self.elect().await;
-                // Either way it is time to look.
-                let _ = tokio::time::timeout(ELECTION, self.joined.notified()).await;
+                self.hold_election(proofs).await;
             } else {
-                self.joined.notified().await;
+                lock(&self.imports).duties.clear();
+                self.import_due.notify_one();
+            }
+            proofs = self.until_election().await;
+        }
+    }
+
+    /// Waits until something has changed, a box is missed that imports for this one, or it is
+    /// time; gives what has been proved meanwhile.
+    async fn until_election(&self) -> Proofs<'_> {
+        let end = Instant::now() + ELECTION;
+        loop {
+            let others = lock(&self.imports).others.clone();
+            let wait = if others.is_empty() { ELECTION } else { WATCH };
+            let due = (Instant::now() + wait).min(end);
+            let rung = timeout_at(due, self.elect.notified()).await.is_ok();
+            let mut proofs = Proofs::new(&self.connection).await;
+            if rung || due == end {
+                return proofs;
+            }
+            for key in others {
+                if !proofs.answers(key).await {
+                    log::info!("{key}, which imports for this link, does not answer");
+                    return proofs;
+                }
             }
         }
     }
 
-    pub(super) async fn elect(&self) {
+    async fn hold_election(&self, mut proofs: Proofs<'_>) {
         let Some(document) = self.describe_registry().await else {
             return;
         };
         let Some(own) = document["key"].as_str().and_then(|k| k.parse::<Key>().ok()) else {
             return;
         };
-        let boxes = lock(&self.community).boxes();
-        let elected = bridge::elect(&self.connection, own, boxes).await;
+        let boxes = lock(&self.near).clone();
+        let elected = bridge::elect(&mut proofs, own, &boxes).await;
         let before = std::mem::replace(&mut *lock(&self.bridge), elected.clone());
         if before != elected {
             match elected.other {
@@ -132,6 +176,7 @@ impl App {
             }
         }
         self.browse_if_bridge().await;
+        self.assign(&mut proofs, own, &boxes).await;
     }
 
     /// Whether this box browses all the time, for others too.

@@ -1,6 +1,7 @@
 //! Everything of the daemon that lives as long as one connection to the bus: when the bus goes
 //! away it is dropped whole and made anew.
 
+mod guests;
 mod import;
 mod link;
 mod registry;
@@ -151,7 +152,10 @@ impl App {
     /// The document of `Describe`.
     pub(crate) fn describe(&self) -> String {
         let services = lock(&self.own).clone();
-        let unhealthy = services.iter().filter(|s| s["healthy"] == false).count();
+        let unhealthy = services
+            .iter()
+            .filter(|s| s["healthy"] == false && s["absent"] == false)
+            .count();
         let standing = lock(&self.state).clone();
         let bridge = lock(&self.bridge).clone();
         json!({

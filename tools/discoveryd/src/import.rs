@@ -123,6 +123,7 @@ fn wanted(service: &Value, shared: bool) -> Option<Wanted> {
             name: host,
             addresses,
         }),
+        heard: None,
     };
     if let Err(e) = sound.validate() {
         log::debug!("a service of {owner} is not imported: {e}");

@@ -13,6 +13,7 @@ pub mod config;
 mod daemon;
 mod declared;
 mod entry;
+mod guest;
 mod health;
 mod import;
 mod importer;

@@ -10,7 +10,7 @@ use guifi_bus::Failure;
 use serde_json::Value;
 use zbus::Connection;
 
-pub(crate) use active::{Active, Source};
+pub(crate) use active::{Active, Outcome, Seen, Source};
 
 use crate::service::Service;
 use crate::store::Store;
@@ -106,7 +106,7 @@ impl Publisher {
         }
         let record = service.record_name();
         let mut active = Active::new(service.clone(), Source::Command);
-        active.checked(answers);
+        active.checked(answers.into());
         let previous = self
             .active
             .get(&key)
@@ -190,37 +190,53 @@ impl Publisher {
         self.active.values().map(|a| a.service.clone()).collect()
     }
 
-    /// Takes the outcome of checks; tells the community of changes.
-    pub(crate) async fn checked(&mut self, outcomes: Vec<(Service, bool)>) -> bool {
+    /// Takes what looks have found; tells the community of changes.
+    pub(crate) async fn checked(&mut self, looks: Vec<Seen>) -> bool {
         let mut any = false;
-        for (service, answers) in outcomes {
-            let Some(active) = self
-                .active
-                .get_mut(&service.key())
-                .filter(|a| a.service == service)
-            else {
+        for Seen { was, now, outcome } in looks {
+            let key = was.key();
+            let Some(active) = self.active.get_mut(&key).filter(|a| a.service == was) else {
                 continue;
             };
             let before = active.healthy;
-            if !active.checked(answers) {
+            let changed = active.checked(outcome);
+            let moved = now != was;
+            if !changed && !moved {
                 continue;
             }
             any = true;
-            if before.is_some() {
-                let state = if answers {
-                    "answers again"
-                } else {
-                    "does not answer"
+            if changed && before.is_some() {
+                let state = match outcome {
+                    Outcome::Answers => "answers again",
+                    Outcome::Silent => "does not answer",
+                    Outcome::Gone => "is no longer announced by its machine",
                 };
-                log::info!("'{}' {state}", service.name);
+                log::info!("'{}' {state}", was.name);
             }
-            if service.global && (before.is_some() || !answers) {
-                let active = &self.active[&service.key()];
-                if let Err(e) = self.put(active).await {
-                    log::warn!("'{}': {e}", service.name);
-                }
+            if moved {
+                log::info!("'{}' has moved", was.name);
+                self.moved(&key, now);
+            }
+            let told = moved || before.is_some() || outcome != Outcome::Answers;
+            if was.global && told {
+                self.tell(&key).await;
             }
         }
         any
+    }
+
+    /// Keeps a guest's service as it is now.
+    fn moved(&mut self, key: &(String, String), now: Service) {
+        let mut store = self.store.clone();
+        for service in store.services.iter_mut().filter(|s| s.key() == *key) {
+            *service = now.clone();
+        }
+        match store.save() {
+            Ok(()) => self.store = store,
+            Err(e) => log::warn!("{e}; the service is looked for again after a restart"),
+        }
+        if let Some(active) = self.active.get_mut(key) {
+            active.service = now;
+        }
     }
 }

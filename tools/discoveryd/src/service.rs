@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Octets of an instance name (RFC 6763 section 4.1.1).
 const MAX_NAME: usize = 63;
 /// Octets of one TXT string (RFC 6763 section 6.1).
-const MAX_STRING: usize = 255;
+pub(crate) const MAX_STRING: usize = 255;
 /// Octets of all TXT strings with their lengths (RFC 6763 section 6.2).
-const MAX_TXT: usize = 1300;
+pub(crate) const MAX_TXT: usize = 1300;
 /// Characters of a service name (RFC 6335 section 5.1).
 const MAX_TYPE: usize = 15;
 
@@ -102,6 +102,9 @@ pub struct Service {
     /// The machine it runs on, if that is not this box.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
+    /// The name by which that machine announces it on the link, if it is followed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<String>,
 }
 
 impl Service {

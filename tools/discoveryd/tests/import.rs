@@ -172,3 +172,30 @@ fn what_is_imported_survives_avahi_and_the_bus() {
         import(&place)["shown"] == 120 && visitor.names("_http._tcp") == names
     });
 }
+
+#[test]
+fn four_hundred_of_one_zone_come_and_go_without_a_gap() {
+    let test = "four_hundred_of_one_zone_come_and_go_without_a_gap";
+    let Some(link) = Link::new(test) else { return };
+    let community = Community::default();
+    community.boxed(FAR.0, FAR.1);
+    let place = link.boxed(1, &community, IMPORT);
+    let visitor = link.machine(77);
+    let names: Vec<String> = (0..400).map(|n| format!("Site {n:03}")).collect();
+    let tell = |names: &[String], port: u16| {
+        let services: Vec<_> = names.iter().map(|n| (FAR.0, n.as_str(), port)).collect();
+        community.services(&services);
+    };
+    let (few, more) = names.split_at(79);
+    tell(few, 80);
+    until("a part is seen", || visitor.listed("_http._tcp") == few);
+    for (port, all) in [(80, &names[..]), (0, few)] {
+        tell(more, port);
+        until("the zone has grown, or shrunk again", || {
+            let seen = visitor.listed("_http._tcp");
+            let missing: Vec<_> = few.iter().filter(|n| !seen.contains(n)).collect();
+            assert!(missing.is_empty(), "no longer seen: {missing:?}");
+            import(&place)["shown"] == all.len() && seen == all
+        });
+    }
+}

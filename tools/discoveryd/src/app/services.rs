@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{App, lock};
 use crate::health;
+use crate::publisher::{Outcome, Seen};
 use crate::service::Service;
 
 /// Between the first two checks of a service that does not answer.
@@ -22,20 +23,14 @@ impl App {
             let settings = self.settings();
             let services = self.publisher.lock().await.to_check();
             let patience = Duration::from_secs(settings.check_timeout_seconds.into());
-            let outcomes: Vec<(Service, bool)> = futures_util::stream::iter(services)
-                .map(|service| async move {
-                    let answers = health::answers(&service, patience).await;
-                    (service, answers)
-                })
+            let looks: Vec<Seen> = futures_util::stream::iter(services)
+                .map(|service| self.see(service, patience))
                 .buffer_unordered(CHECKS)
                 .collect()
                 .await;
-            let idle = outcomes.is_empty();
-            let all_well = outcomes.iter().all(|(_, answers)| *answers);
-            if self
-                .with_publisher(async |p| p.checked(outcomes).await)
-                .await
-            {
+            let idle = looks.is_empty();
+            let all_well = looks.iter().all(|l| l.outcome == Outcome::Answers);
+            if self.with_publisher(async |p| p.checked(looks).await).await {
                 self.bump();
             }
             self.link.rest().await;

@@ -42,6 +42,10 @@ impl Publisher {
         let Some(active) = self.active.get_mut(key) else {
             return;
         };
+        if active.service.heard.is_some() {
+            // Its machine announces it.
+            return;
+        }
         let mut name = active
             .shown_as
             .clone()

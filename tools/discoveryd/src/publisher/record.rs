@@ -70,7 +70,7 @@ impl Publisher {
         let wanted: BTreeSet<String> = self
             .active
             .values()
-            .filter(|a| a.service.global)
+            .filter(|a| a.service.global && !a.absent)
             .map(|a| a.service.record_name())
             .collect();
         for record in self.store.records.clone() {
@@ -81,21 +81,30 @@ impl Publisher {
         let names: Vec<(String, String)> = self
             .active
             .iter()
-            .filter(|(_, a)| a.service.global)
+            .filter(|(_, a)| a.service.global && !a.absent)
             .map(|(k, _)| k.clone())
             .collect();
         for key in names {
-            let record = self.active[&key].service.record_name();
-            let put = match self.own_record(&record) {
-                Ok(()) => self.put(&self.active[&key]).await,
-                Err(e) => Err(e),
-            };
-            if let Err(e) = put {
-                log::warn!(
-                    "'{}': {e}; tried again when the registry returns",
-                    self.active[&key].service.name
-                );
-            }
+            self.tell(&key).await;
+        }
+    }
+
+    /// Brings the record of one service to what it is.
+    pub(super) async fn tell(&mut self, key: &(String, String)) {
+        let Some(active) = self.active.get(key) else {
+            return;
+        };
+        let record = active.service.record_name();
+        if active.absent {
+            return self.remove_record(&record).await;
+        }
+        let put = match self.own_record(&record) {
+            Ok(()) => self.put(&self.active[key]).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = put {
+            let name = &self.active[key].service.name;
+            log::warn!("'{name}': {e}; tried again when the registry returns");
         }
     }
 }

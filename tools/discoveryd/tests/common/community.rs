@@ -35,6 +35,11 @@ pub fn key(number: u8) -> String {
     Key([number; 32]).to_string()
 }
 
+/// The zone of a box, one of forty.
+pub fn zone(number: u8) -> String {
+    format!("zone-{}", number % 40)
+}
+
 struct Registry(u8, Community);
 struct Provider(u8, Community);
 struct Peer(u8, Community);
@@ -183,7 +188,7 @@ impl Community {
         let record = if body.is_null() {
             Value::Null
         } else {
-            json!({"owner": key(owner), "owner_name": format!("box-{owner}"), "owner_zone": format!("zone-{owner}"),
+            json!({"owner": key(owner), "owner_name": format!("box-{owner}"), "owner_zone": zone(owner),
                 "kind": kind, "name": name, "state": "live", "seen_at": "2026-11-24T00:00:00Z", "body": body})
         };
         let sequence = book.sequence;

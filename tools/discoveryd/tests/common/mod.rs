@@ -258,6 +258,20 @@ impl Place {
         names
     }
 
+    /// The names of a type without a look at where they are: of hundreds that takes its time.
+    pub fn listed(&self, kind: &str) -> Vec<String> {
+        let lines = self.says(&["avahi-browse", "--parsable", "--terminate", kind]);
+        let found = lines
+            .lines()
+            .filter_map(|l| l.strip_prefix("+;guifi0;IPv4;"));
+        let mut names: Vec<String> = found
+            .filter_map(|l| l.split(';').next())
+            .map(unescape)
+            .collect();
+        names.sort();
+        names
+    }
+
     /// What guifi-browse finds on the link.
     pub fn browse(&self, kind: &str) -> Vec<Value> {
         let command = env!("CARGO_BIN_EXE_guifi-browse");
@@ -295,6 +309,41 @@ impl Place {
     }
 }
 
+/// A box without Avahi, alone on a bus of its own.
+pub struct Quiet {
+    pub bus: Bus,
+    dir: TempDir,
+    _discoveryd: Running,
+}
+
+impl Quiet {
+    pub fn new(number: u8, community: &community::Community) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("var/lib/guifi/discoveryd")).unwrap();
+        let bus = Bus::new();
+        community.serve(number, &bus);
+        let daemon = env!("CARGO_BIN_EXE_guifi-discoveryd");
+        let discoveryd = start(on_bus(Command::new(daemon), &bus, &dir));
+        Self {
+            bus,
+            dir,
+            _discoveryd: discoveryd,
+        }
+    }
+
+    /// What guifi-browse finds in the community; nothing while the daemon starts.
+    pub fn browse(&self, words: &[&str]) -> Vec<Value> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_guifi-browse"));
+        command.args(["--scope=community", "--json"]).args(words);
+        let output = on_bus(command, &self.bus, &self.dir).output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect()
+    }
+}
+
 /// A link with several machines.
 pub struct Link(Running);
 
@@ -308,7 +357,12 @@ impl Link {
         let script = TOGETHER
             .replace("NUMBER", &number.to_string())
             .replace("SWITCH", &self.0.0.id().to_string());
-        Place::within(namespace(&script).unwrap(), &format!("machine-{number}"))
+        let place = Place::within(namespace(&script).unwrap(), &format!("machine-{number}"));
+        until("Avahi runs", || {
+            let asked = place.run(&["avahi-browse", "--terminate", "_none._tcp"]);
+            asked.status.success()
+        });
+        place
     }
 
     /// A box on the link.
@@ -346,12 +400,17 @@ fn can_make(test: &str, script: &str) -> Option<Running> {
 }
 
 /// A command in the namespace and on the bus of a place.
-pub fn inside(namespace: &Running, bus: &Bus, dir: &TempDir, words: &[&str]) -> Command {
+fn inside(namespace: &Running, bus: &Bus, dir: &TempDir, words: &[&str]) -> Command {
     let mut command = Command::new("nsenter");
     command
         .arg(format!("--target={}", namespace.0.id()))
         .args(["--net", "--mount", "--"])
-        .args(words)
+        .args(words);
+    on_bus(command, bus, dir)
+}
+
+fn on_bus(mut command: Command, bus: &Bus, dir: &TempDir) -> Command {
+    command
         .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
         .env("GUIFI_ROOT", dir.path())
         .env("LC_ALL", "C.UTF-8")

@@ -3,16 +3,16 @@
 //! directly on that link.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use guifi_bus::PeerProxy;
 use guifi_streams::{Client, ClientError, Key, Stream};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use zbus::Connection;
+
+use crate::community::Boxed;
+use crate::near::{self, Proofs};
 
 /// The stream protocol by which the others ask.
 const PROTOCOL: &str = "browse";
@@ -24,8 +24,6 @@ const DIAL: Duration = Duration::from_secs(3);
 const MAX_ANSWER: u64 = 8 << 20;
 /// The longest question.
 const MAX_QUESTION: u64 = 1024;
-/// Members with lower keys that are tried before this box takes the task.
-const MAX_TRIED: usize = 3;
 
 /// Who browses this link.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -41,95 +39,13 @@ pub(crate) struct Bridge {
 /// A question of another box: the type, and where the answer goes.
 pub(crate) type Question = (String, oneshot::Sender<Vec<Value>>);
 
-/// An own network: address and prefix length.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Network(IpAddr, u32);
-
-impl Network {
-    fn contains(&self, address: &IpAddr) -> bool {
-        let same = |a: u128, b: u128, bits: u32| {
-            self.1 > 0 && self.1 <= bits && (a ^ b) >> (bits - self.1) == 0
-        };
-        match (self.0, address) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => same(u32::from(a).into(), u32::from(*b).into(), 32),
-            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.into(), (*b).into(), 128),
-            _ => false,
-        }
-    }
-}
-
-/// The networks that this box is in directly.
-fn networks() -> Vec<Network> {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
-        return Vec::new();
-    };
-    interfaces
-        .filter_map(|interface| {
-            let (address, mask) = (interface.address?, interface.netmask?);
-            if let (Some(a), Some(m)) = (address.as_sockaddr_in(), mask.as_sockaddr_in()) {
-                return Some(Network(a.ip().into(), u32::from(m.ip()).count_ones()));
-            }
-            let (a, m) = (address.as_sockaddr_in6()?, mask.as_sockaddr_in6()?);
-            Some(Network(a.ip().into(), u128::from(m.ip()).count_ones()))
-        })
-        .filter(|network| !network.0.is_loopback())
-        .collect()
-}
-
-/// Finds out who is the bridge. `boxes` are the live members' keys and addresses.
-pub(crate) async fn elect(
-    connection: &Connection,
-    own: Key,
-    boxes: Vec<(Key, Vec<IpAddr>)>,
-) -> Bridge {
-    let networks = networks();
-    let on_link = |addresses: &[IpAddr]| {
-        addresses
-            .iter()
-            .any(|a| networks.iter().any(|n| n.contains(a)))
-    };
-    let mut near: Vec<Key> = boxes
-        .into_iter()
-        .filter(|(k, a)| *k != own && on_link(a))
-        .map(|(k, _)| k)
-        .collect();
-    near.sort();
-    let members = near.len() + 1;
-    let Ok(peer) = PeerProxy::new(connection).await else {
-        return Bridge {
-            other: None,
-            members,
-            own: Some(own),
-        };
-    };
-    for key in near.into_iter().filter(|k| *k < own).take(MAX_TRIED) {
-        // Proved, not believed: a direct connection on this very link.
-        if peer.ping(&key.to_string()).await.is_err() {
-            continue;
-        }
-        let Ok(document) = peer.describe().await else {
-            continue;
-        };
-        let document: Value = serde_json::from_str(&document).unwrap_or_default();
-        let direct = document["peers"].as_array().into_iter().flatten().any(|p| {
-            let address = p["address"]
-                .as_str()
-                .and_then(|a| a.parse::<std::net::SocketAddr>().ok());
-            p["key"].as_str() == Some(&key.to_string())
-                && p["path"].as_str() == Some("direct")
-                && address.is_some_and(|a| on_link(&[a.ip()]))
-        });
-        if direct {
-            return Bridge {
-                other: Some(key),
-                members,
-                own: Some(own),
-            };
-        }
-    }
+/// Finds out who is the bridge among the live boxes.
+pub(crate) async fn elect(proofs: &mut Proofs<'_>, own: Key, boxes: &[Boxed]) -> Bridge {
+    let interfaces = near::interfaces();
+    let near = near::keys(boxes, own, |a| interfaces.iter().any(|i| i.holds(a)));
     Bridge {
-        other: None,
-        members,
+        members: near.len() + 1,
+        other: proofs.lowest(&near, own, &interfaces).await,
         own: Some(own),
     }
 }
@@ -221,22 +137,5 @@ fn answer(stream: &Stream, questions: &mpsc::Sender<Question>) {
     if let Err(e) = answered() {
         log::debug!("a question of {} is not answered: {e}", stream.peer);
         stream.reset(256);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_network_holds_its_addresses() {
-        let network = Network("10.1.0.2".parse().unwrap(), 24);
-        assert!(network.contains(&"10.1.0.9".parse().unwrap()));
-        assert!(!network.contains(&"10.1.1.9".parse().unwrap()));
-        assert!(!network.contains(&"fd00::1".parse().unwrap()));
-        let network = Network("fd00::1".parse().unwrap(), 64);
-        assert!(network.contains(&"fd00::ffff".parse().unwrap()));
-        assert!(!Network("0.0.0.0".parse().unwrap(), 0).contains(&"10.0.0.1".parse().unwrap()));
     }
 }

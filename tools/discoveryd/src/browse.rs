@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::link::Local;
+use crate::service;
 
 /// A service on the link as `Browse` answers it.
 pub(crate) fn local(service: &Local) -> Value {
@@ -24,6 +25,12 @@ pub(crate) fn local(service: &Local) -> Value {
         "seen_at": null,
         "own": service.own,
     })
+}
+
+/// Whether a service found on a link is one of another link that is shown there.
+pub(crate) fn is_imported(service: &Value) -> bool {
+    let txt = service["txt"].as_array();
+    service::is_imported(txt.into_iter().flatten().filter_map(Value::as_str))
 }
 
 /// What tells the same service in both lists: its type, port, and an address of its host.

@@ -124,7 +124,13 @@ impl Admin {
             global,
             check,
             host: None,
+            heard: None,
         };
+        if let (0, Some(machine)) = (port, &machine) {
+            crate::service::check_type(&service.r#type)?;
+            self.0.complete(&mut service, machine).await?;
+            return Ok(self.0.publish(service).await?.to_string());
+        }
         // What is wrong with the words is said before anybody is asked for a host.
         service.validate()?;
         if let Some(machine) = machine {

@@ -19,8 +19,9 @@ pub struct Publish {
     pub name: String,
     /// Its type, such as _http._tcp
     pub r#type: String,
-    /// Its port
-    pub port: u16,
+    /// Its port; with --host, if not given, what that machine announces on the link
+    #[arg(required_unless_present = "host")]
+    pub port: Option<u16>,
     /// Details for programs, such as path=/album
     #[arg(value_name = "KEY=VALUE")]
     pub txt: Vec<String>,

@@ -43,7 +43,13 @@ pub(crate) async fn publish(cli: &Publish) -> Result<(), Error> {
     }
     let txt: Vec<&str> = cli.txt.iter().map(String::as_str).collect();
     let document = admin
-        .publish(&cli.name, &cli.r#type, cli.port, &txt, options)
+        .publish(
+            &cli.name,
+            &cli.r#type,
+            cli.port.unwrap_or_default(),
+            &txt,
+            options,
+        )
         .await
         .map_err(failed)?;
     if cli.json {
@@ -58,7 +64,7 @@ pub(crate) async fn publish(cli: &Publish) -> Result<(), Error> {
     if done["healthy"] == false {
         return print(&format!(
             "it does not answer on port {} yet: shown as unhealthy until it does\n",
-            cli.port
+            done["port"]
         ));
     }
     Ok(())

@@ -9,6 +9,8 @@ use guifi_streams::Key;
 use serde_json::{Value, json};
 use zbus::Connection;
 
+use crate::config::MAX_IMPORTS;
+
 /// The records of interest, by owner, kind and name.
 #[derive(Debug, Default)]
 pub(crate) struct Community {
@@ -16,6 +18,18 @@ pub(crate) struct Community {
     sequence: u64,
     records: BTreeMap<(String, String, String), Value>,
 }
+
+/// A box of the community.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Boxed {
+    pub(crate) key: Key,
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Types, in small letters, that it shows on its links.
+    pub(crate) imports: Vec<String>,
+}
+
+/// Addresses of a box that are looked at.
+const MAX_ADDRESSES: usize = 32;
 
 /// Kinds that are followed.
 const KINDS: [&str; 2] = ["service", "box"];
@@ -49,18 +63,38 @@ impl Community {
             .count()
     }
 
-    /// The live boxes and their addresses.
-    pub(crate) fn boxes(&self) -> Vec<(Key, Vec<IpAddr>)> {
+    /// The live boxes.
+    pub(crate) fn boxes(&self) -> Vec<Boxed> {
         let live = self
             .records
             .iter()
             .filter(|((_, kind, _), r)| kind == "box" && r["state"] == "live");
         live.filter_map(|((owner, ..), record)| {
-            let addresses = record.pointer("/body/spine/addresses")?.as_array()?;
-            let addresses = addresses.iter().filter_map(|a| a.as_str()?.parse().ok());
-            Some((owner.parse().ok()?, addresses.collect()))
+            let texts = |pointer: &str, most: usize| {
+                let list = record.pointer(pointer).and_then(Value::as_array);
+                let texts = list.into_iter().flatten().filter_map(Value::as_str);
+                texts.take(most)
+            };
+            Some(Boxed {
+                key: owner.parse().ok()?,
+                addresses: texts("/body/spine/addresses", MAX_ADDRESSES)
+                    .filter_map(|a| a.parse().ok())
+                    .collect(),
+                imports: texts("/body/discovery/import", MAX_IMPORTS)
+                    .map(str::to_ascii_lowercase)
+                    .collect(),
+            })
         })
         .collect()
+    }
+
+    /// The types that this box has told others it imports.
+    pub(crate) fn own_imports(&self) -> Vec<String> {
+        let mut boxes = self.records.iter();
+        let own = boxes.find(|((_, kind, _), r)| kind == "box" && r["own"] == true);
+        let list = own.and_then(|(_, r)| r.pointer("/body/discovery/import")?.as_array());
+        let texts = list.into_iter().flatten().filter_map(Value::as_str);
+        texts.map(ToOwned::to_owned).collect()
     }
 
     /// Takes news; says whether anything is different.

@@ -3,6 +3,8 @@
 use guifi_core::{Error, Kind, Root};
 use serde::Deserialize;
 
+use crate::service::check_type;
+
 /// The file as it is written; see guifi-discoveryd.toml(5).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, default)]
@@ -13,10 +15,20 @@ pub struct Settings {
     pub check_timeout_seconds: u32,
     /// Days that a published service is remembered by others when this box is gone.
     pub lifetime_days: u32,
+    /// Types of other links' services that are shown on the links of this box.
+    pub import: Vec<String>,
 }
 
+/// Types that one box imports at most.
+pub const MAX_IMPORTS: usize = 32;
+
 /// Every key, for the manual.
-pub const KEYS: [&str; 3] = ["check_seconds", "check_timeout_seconds", "lifetime_days"];
+pub const KEYS: [&str; 4] = [
+    "check_seconds",
+    "check_timeout_seconds",
+    "lifetime_days",
+    "import",
+];
 
 impl Default for Settings {
     fn default() -> Self {
@@ -24,6 +36,7 @@ impl Default for Settings {
             check_seconds: 60,
             check_timeout_seconds: 5,
             lifetime_days: 7,
+            import: Vec::new(),
         }
     }
 }
@@ -44,6 +57,13 @@ impl Settings {
         }
         if !(1..=30).contains(&settings.lifetime_days) {
             return wrong("lifetime_days must be between 1 and 30");
+        }
+        if settings.import.len() > MAX_IMPORTS {
+            return wrong(&format!("import has over {MAX_IMPORTS} types"));
+        }
+        for kind in &settings.import {
+            check_type(kind)
+                .map_err(|e| Error::new(Kind::Config, format!("discoveryd.toml: import: {e}")))?;
         }
         Ok(settings)
     }

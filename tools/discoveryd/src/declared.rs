@@ -68,6 +68,9 @@ fn parse(text: &str) -> Result<Vec<Service>, String> {
         return Err(format!("over {MAX_SERVICES} services"));
     }
     for service in &file.service {
+        if service.heard.is_some() {
+            return Err(format!("'{}': heard is not a key", service.name));
+        }
         service
             .validate()
             .map_err(|e| format!("'{}': {e}", service.name))?;

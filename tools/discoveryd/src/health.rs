@@ -81,6 +81,7 @@ mod tests {
             global: false,
             check,
             host: None,
+            heard: None,
         }
     }
 

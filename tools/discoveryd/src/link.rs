@@ -1,15 +1,19 @@
 //! What is announced on this link, by way of Avahi.
 
+mod hear;
+mod locate;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use guifi_bus::avahi::AvahiServerProxy;
-use tokio::sync::Notify;
-use zbus::{Connection, Message, OwnedObjectPath};
+use tokio::sync::{Notify, oneshot};
+use zbus::{Connection, OwnedObjectPath};
 
 use crate::avahi::{ANY, OWN, tell};
+use crate::service;
 
 /// How long a look at the link takes at most.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -19,8 +23,10 @@ const SILENCE: Duration = Duration::from_millis(350);
 const LINGER: Duration = Duration::from_secs(60);
 /// Instances that are kept: the limit of avahi's own cache.
 const MAX_FOUND: usize = 4096;
-/// Instances that are resolved in one look.
+/// Instances that are resolved at a time.
 const MAX_RESOLVED: usize = 512;
+/// Times that a look resolves that many.
+const MAX_ROUNDS: usize = 8;
 
 /// A service on the link.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +48,13 @@ pub(crate) struct Place {
     pub(crate) txt: Vec<String>,
 }
 
+impl Place {
+    /// Whether it is of another link, and only shown here.
+    fn is_imported(&self) -> bool {
+        service::is_imported(&self.txt)
+    }
+}
+
 type Instance = (String, String);
 
 #[derive(Debug)]
@@ -52,15 +65,39 @@ struct Found {
     place: Option<Place>,
 }
 
+impl Found {
+    fn is_imported(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_imported)
+    }
+}
+
 #[derive(Default)]
 struct State {
+    /// Types, in small letters, of which other links' services may be shown here.
+    expected: BTreeSet<String>,
     browsing: bool,
     until: Option<Instant>,
     browsers: HashMap<String, OwnedObjectPath>,
     types: BTreeSet<String>,
     resolvers: HashMap<String, Instance>,
+    /// Resolvers on whose answer somebody waits.
+    asked: HashMap<String, oneshot::Sender<Option<Place>>>,
     found: BTreeMap<Instance, Found>,
     news: Option<Instant>,
+}
+
+impl State {
+    /// Begins anew; gives what was.
+    fn forget(&mut self) -> Self {
+        let expected = self.expected.clone();
+        std::mem::replace(
+            self,
+            Self {
+                expected,
+                ..Self::default()
+            },
+        )
+    }
 }
 
 /// The link.
@@ -85,12 +122,20 @@ impl Link {
 
     /// Avahi is gone: nothing is known any more.
     pub(crate) fn clear(&self) {
-        *self.state() = State::default();
+        self.state().forget();
     }
 
-    /// Services known now.
+    /// Says of which types other links' services may be shown here: these are looked at at
+    /// once, since only their TXT tells them apart.
+    pub(crate) fn expect(&self, types: BTreeSet<String>) {
+        self.state().expected = types;
+    }
+
+    /// Services of this link known now.
     pub(crate) fn count(&self) -> usize {
-        self.state().found.len()
+        let state = self.state();
+        let found = state.found.values();
+        found.filter(|f| !f.is_imported()).count()
     }
 
     /// Browses everything from now on; `None` for as long as there is a bridge to do.
@@ -129,7 +174,7 @@ impl Link {
             if !state.browsing || state.until.is_none_or(|until| until > Instant::now()) {
                 return;
             }
-            std::mem::take(&mut *state).browsers
+            state.forget().browsers
         };
         for path in browsers.into_values() {
             // One interface answers, the other does not have the object.
@@ -151,21 +196,11 @@ impl Link {
         self.browse((!bridge).then(|| Instant::now() + LINGER))
             .await?;
         self.settle(end).await;
-        let unresolved: Vec<(Instance, String, (i32, i32))> = {
-            let state = self.state();
-            let wanted = state.found.iter().filter(|(key, found)| {
-                found.place.is_none() && (kind.is_empty() || key.1.eq_ignore_ascii_case(kind))
-            });
-            wanted
-                .filter_map(|(key, found)| {
-                    // IPv4 first: it is what everything understands.
-                    let place = found.seen.keys().min_by_key(|(_, protocol)| *protocol)?;
-                    Some((key.clone(), found.domain.clone(), *place))
-                })
-                .take(MAX_RESOLVED)
-                .collect()
-        };
-        if !unresolved.is_empty() {
+        for _ in 0..MAX_ROUNDS {
+            let unresolved = self.unresolved(kind);
+            if unresolved.is_empty() {
+                break;
+            }
             for (instance, domain, place) in unresolved {
                 self.resolve(instance, &domain, place).await?;
             }
@@ -173,6 +208,22 @@ impl Link {
             self.settle(end + PATIENCE).await;
         }
         Ok(self.all(kind))
+    }
+
+    /// Services of a type, or of all, of which it is not known where they are.
+    fn unresolved(&self, kind: &str) -> Vec<(Instance, String, (i32, i32))> {
+        let state = self.state();
+        let wanted = state.found.iter().filter(|(key, found)| {
+            found.place.is_none() && (kind.is_empty() || key.1.eq_ignore_ascii_case(kind))
+        });
+        wanted
+            .filter_map(|(key, found)| {
+                // IPv4 first: it is what everything understands.
+                let place = found.seen.keys().min_by_key(|(_, protocol)| *protocol)?;
+                Some((key.clone(), found.domain.clone(), *place))
+            })
+            .take(MAX_RESOLVED)
+            .collect()
     }
 
     /// Waits until there has been no news for a while.
@@ -212,7 +263,8 @@ impl Link {
         let wanted = state
             .found
             .iter()
-            .filter(|((_, t), _)| kind.is_empty() || t.eq_ignore_ascii_case(kind));
+            .filter(|((_, t), _)| kind.is_empty() || t.eq_ignore_ascii_case(kind))
+            .filter(|(_, found)| !found.is_imported());
         wanted
             .map(|((name, kind), found)| Local {
                 name: name.clone(),
@@ -221,155 +273,5 @@ impl Link {
                 place: found.place.clone(),
             })
             .collect()
-    }
-
-    /// Takes a signal of Avahi; says whether what is known has changed.
-    pub(crate) async fn hear(&self, message: &Message) -> bool {
-        let header = message.header();
-        let (Some(path), Some(interface), Some(member)) =
-            (header.path(), header.interface(), header.member())
-        else {
-            return false;
-        };
-        let body = message.body();
-        let changed = match (interface.as_str(), member.as_str()) {
-            ("org.freedesktop.Avahi.ServiceTypeBrowser", "ItemNew") => {
-                match body.deserialize::<(i32, i32, String, String, u32)>() {
-                    Ok((_, _, kind, domain, _)) => self.found_type(kind, &domain).await,
-                    Err(_) => false,
-                }
-            }
-            ("org.freedesktop.Avahi.ServiceBrowser", "ItemNew") => body
-                .deserialize()
-                .is_ok_and(|item| self.found_service(item)),
-            ("org.freedesktop.Avahi.ServiceBrowser", "ItemRemove") => {
-                body.deserialize().is_ok_and(|item| self.lost_service(item))
-            }
-            ("org.freedesktop.Avahi.ServiceResolver", "Found") => {
-                let placed = body
-                    .deserialize()
-                    .is_ok_and(|f| self.placed(path.as_str(), f));
-                self.free_resolver(path.as_str()).await;
-                placed
-            }
-            ("org.freedesktop.Avahi.ServiceResolver", "Failure") => {
-                self.free_resolver(path.as_str()).await;
-                false
-            }
-            _ => return false,
-        };
-        self.changed.notify_one();
-        changed
-    }
-
-    async fn found_type(&self, kind: String, domain: &str) -> bool {
-        {
-            let mut state = self.state();
-            state.news = Some(Instant::now());
-            if !state.browsing
-                || state.types.len() >= MAX_FOUND
-                || !state.types.insert(kind.clone())
-            {
-                return false;
-            }
-        }
-        let browsed = async {
-            let server = AvahiServerProxy::new(&self.connection).await?;
-            let path = server
-                .service_browser_prepare(ANY, ANY, &kind, domain, 0)
-                .await?;
-            self.state()
-                .browsers
-                .insert(path.as_str().to_owned(), path.clone());
-            tell(&self.connection, &path, "ServiceBrowser", "Start").await
-        };
-        if let Err(e) = browsed.await {
-            log::warn!("cannot browse {kind} on the link: {e}; going on without it");
-        }
-        false
-    }
-
-    fn found_service(&self, item: (i32, i32, String, String, String, u32)) -> bool {
-        let (interface, protocol, name, kind, domain, flags) = item;
-        let mut state = self.state();
-        state.news = Some(Instant::now());
-        if state.found.len() >= MAX_FOUND {
-            return false;
-        }
-        let found = state.found.entry((name, kind)).or_insert_with(|| Found {
-            domain,
-            seen: BTreeMap::new(),
-            place: None,
-        });
-        let new = found.seen.is_empty();
-        found.seen.insert((interface, protocol), flags);
-        // It may have moved.
-        found.place = None;
-        new
-    }
-
-    fn lost_service(&self, item: (i32, i32, String, String, String, u32)) -> bool {
-        let (interface, protocol, name, kind, ..) = item;
-        let mut state = self.state();
-        let key = (name, kind);
-        let Some(found) = state.found.get_mut(&key) else {
-            return false;
-        };
-        found.seen.remove(&(interface, protocol));
-        if found.seen.is_empty() {
-            state.found.remove(&key);
-            return true;
-        }
-        false
-    }
-
-    #[allow(clippy::type_complexity)] // Avahi's signature
-    fn placed(
-        &self,
-        path: &str,
-        found: (
-            i32,
-            i32,
-            String,
-            String,
-            String,
-            String,
-            i32,
-            String,
-            u16,
-            Vec<Vec<u8>>,
-            u32,
-        ),
-    ) -> bool {
-        let (_, _, _, _, _, host, _, address, port, txt, _) = found;
-        let mut state = self.state();
-        state.news = Some(Instant::now());
-        let Some(instance) = state.resolvers.get(path).cloned() else {
-            return false;
-        };
-        let Some(found) = state.found.get_mut(&instance) else {
-            return false;
-        };
-        let txt = txt
-            .iter()
-            .map(|t| String::from_utf8_lossy(t).into_owned())
-            .collect();
-        found.place = Some(Place {
-            host,
-            address: address.parse().ok(),
-            port,
-            txt,
-        });
-        true
-    }
-
-    async fn free_resolver(&self, path: &str) {
-        if self.state().resolvers.remove(path).is_none() {
-            return;
-        }
-        if let Ok(path) = OwnedObjectPath::try_from(path.to_owned()) {
-            // A resolver that is gone needs no freeing.
-            let _ = tell(&self.connection, &path, "ServiceResolver", "Free").await;
-        }
     }
 }

@@ -8,11 +8,23 @@ use serde::{Deserialize, Serialize};
 /// Octets of an instance name (RFC 6763 section 4.1.1).
 const MAX_NAME: usize = 63;
 /// Octets of one TXT string (RFC 6763 section 6.1).
-const MAX_STRING: usize = 255;
+pub(crate) const MAX_STRING: usize = 255;
 /// Octets of all TXT strings with their lengths (RFC 6763 section 6.2).
-const MAX_TXT: usize = 1300;
+pub(crate) const MAX_TXT: usize = 1300;
 /// Characters of a service name (RFC 6335 section 5.1).
 const MAX_TYPE: usize = 15;
+
+/// The TXT key by which a service of another link is known for what it is: whoever hears one
+/// neither counts it as of this link nor publishes it. Its value is the key of the box.
+pub const ORIGIN: &str = "guifi-origin";
+
+/// Whether one of these TXT strings has that key.
+#[must_use]
+pub fn is_imported<T: AsRef<str>>(txt: impl IntoIterator<Item = T>) -> bool {
+    let key_of = |pair: &str| pair.split('=').next().map(str::to_ascii_lowercase);
+    txt.into_iter()
+        .any(|pair| key_of(pair.as_ref()).as_deref() == Some(ORIGIN))
+}
 
 /// How it is found out whether a service answers.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -90,6 +102,9 @@ pub struct Service {
     /// The machine it runs on, if that is not this box.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
+    /// The name by which that machine announces it on the link, if it is followed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<String>,
 }
 
 impl Service {
@@ -223,6 +238,11 @@ pub fn check_type(kind: &str) -> Result<(), Error> {
 }
 
 fn check_txt(txt: &[String]) -> Result<(), Error> {
+    if is_imported(txt) {
+        return Err(Error::usage(format!(
+            "{ORIGIN}=… marks what is shown here for another link: it is not published again"
+        )));
+    }
     for pair in txt {
         let key = pair.split('=').next().unwrap_or_default();
         if key.is_empty() || !key.bytes().all(|b| (0x20..0x7f).contains(&b)) {

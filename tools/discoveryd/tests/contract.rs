@@ -321,6 +321,7 @@ fn a_wrong_configuration_is_refused_before_anything_starts() {
             "timeout_seconds",
         ),
         ("discoveryd.toml", "lifetime_days = 31\n", "lifetime_days"),
+        ("discoveryd.toml", "import = ['_http']\n", "import: '_http'"),
         ("discoveryd.toml", "[bridge]\n", "line 1: unknown field"),
         ("discoveryd.toml", "check_seconds = \n", "line 1"),
         ("services.d/x.toml", service, "missing field `port`"),

@@ -11,6 +11,7 @@ fn service() -> Service {
         global: true,
         check: Check::Http("/album".to_owned()),
         host: None,
+        heard: None,
     }
 }
 

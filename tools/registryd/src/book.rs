@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::kinds;
 use crate::record::{Hash, Record, RecordKey};
+use crate::rules::broken::{Fault, is_broken};
 use crate::rules::{self, Ruling};
 use crate::store::Change;
 use crate::time::TOLERANCE_MS;
@@ -32,6 +33,7 @@ pub struct Book {
     waiting: VecDeque<Record>,
     /// Records from the future, each taken up when its time has come.
     ahead: VecDeque<Record>,
+    loading: bool,
 }
 
 /// What came of a merge.
@@ -81,6 +83,7 @@ impl Book {
             view: View::new(epoch),
             waiting: VecDeque::new(),
             ahead: VecDeque::new(),
+            loading: false,
         };
         book.refresh_all(0, &mut Merged::default());
         Ok(book)
@@ -133,7 +136,16 @@ impl Book {
         self.witnesses.of(owner, &self.ruling)
     }
 
-    /// Takes in records from the store, a peer or this box, at community time `now`.
+    /// Takes in what the store holds, at community time `now`. What this box has said itself is
+    /// taken even if its life is over: others would not, and could bring back what was removed.
+    pub fn load(&mut self, stored: Vec<Record>, now: u64) -> Merged {
+        self.loading = true;
+        let merged = self.merge(stored, now);
+        self.loading = false;
+        merged
+    }
+
+    /// Takes in records from a peer or this box, at community time `now`.
     pub fn merge(&mut self, incoming: Vec<Record>, now: u64) -> Merged {
         let mut merged = Merged::default();
         let mut touched = BTreeSet::new();
@@ -194,7 +206,7 @@ impl Book {
         let expired: Vec<RecordKey> = self
             .records
             .values()
-            .filter(|r| r.expires != 0 && r.expires <= now)
+            .filter(|r| r.has_expired(now) && !self.is_own_word(r))
             .map(|r| r.key.clone())
             .collect();
         let mut touched = BTreeSet::new();
@@ -221,6 +233,12 @@ impl Book {
         ahead
     }
 
+    /// Whether this box has said that and not taken it back: it says so again when it wakes up
+    /// after the record's life.
+    fn is_own_word(&self, record: &Record) -> bool {
+        record.key.owner == self.own && !record.is_removal() && record.key.kind != "absent"
+    }
+
     fn judge(&self, record: &Record, now: u64) -> Verdict {
         if record.community != self.community && record.hash != self.community {
             return Verdict::Refuse("it belongs to another community".to_owned());
@@ -230,7 +248,7 @@ impl Book {
         {
             return Verdict::Known;
         }
-        if record.expires != 0 && record.expires <= now {
+        if record.has_expired(now) && !(self.loading && self.is_own_word(record)) {
             return Verdict::Refuse("it has expired".to_owned());
         }
         if record.key.kind == "founding" {
@@ -278,6 +296,9 @@ impl Book {
             self.witnesses.learn(&record);
         }
         self.records.insert(record.key.clone(), record.clone());
+        if is_broken(Fault::RemovalForgets) && record.is_removal() {
+            self.records.remove(&record.key);
+        }
         merged.changes.push(Change::Put(record.clone()));
         merged.accepted.push(record);
     }
@@ -304,11 +325,17 @@ impl Book {
     fn rule(&mut self, merged: &mut Merged) -> bool {
         let mut changed = false;
         loop {
-            let ruling = match Ruling::of(&self.community, self.records.values().map(Arc::as_ref)) {
-                Ok(ruling) => ruling,
-                // The founding record is checked at the start and never replaced.
-                Err(_) => return changed,
-            };
+            let mut ruling =
+                match Ruling::of(&self.community, self.records.values().map(Arc::as_ref)) {
+                    Ok(ruling) => ruling,
+                    // The founding record is checked at the start and never replaced.
+                    Err(_) => return changed,
+                };
+            if is_broken(Fault::ClaimsByArrival) {
+                for (name, owner) in &mut ruling.names {
+                    *owner = *self.ruling.names.get(name).unwrap_or(owner);
+                }
+            }
             if ruling == self.ruling {
                 return changed;
             }
@@ -351,10 +378,14 @@ impl Book {
             .iter()
             .flat_map(|key| self.of_owner(*key))
             .filter(|r| r.hash == self.community || self.ruling.counts(r))
-            .filter(|r| r.expires == 0 || r.expires > now)
+            .filter(|r| !r.has_expired(now))
             .cloned()
             .collect();
         let limit = rules::limit_bytes(self.ruling.members.len());
+        let mut live = live;
+        if is_broken(Fault::QuotaByArrival) {
+            live.sort_by_key(|r| self.view.get(&r.key).is_none());
+        }
         let counted: BTreeSet<Hash> = rules::counted(live.iter().map(Arc::as_ref), limit)
             .iter()
             .map(|r| r.hash)

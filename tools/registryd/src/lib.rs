@@ -19,6 +19,8 @@ pub mod node;
 pub mod record;
 pub mod rights;
 pub mod rules;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod sync;
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::book::{Book, Merged};
 use crate::frame::Frame;
 use crate::gossip::Gossip;
 use crate::record::{Hash, Record};
+use crate::rules::broken::{Fault, is_broken};
 use crate::store::{Change, Opened, Store};
 use crate::time::CommunityTime;
 use duties::Schedule;
@@ -161,6 +162,8 @@ pub struct Node {
     /// Former neighbours that do not answer, to be tried again.
     lost: BTreeSet<Key>,
     own_last: u64,
+    /// The highest version that this box has signed and taken back.
+    taken_back: u64,
     tuning: Tuning,
     bucket: write::Bucket,
     sponsored: sponsor::Ledger,
@@ -197,6 +200,7 @@ impl Node {
             store,
             records,
             absences,
+            taken_back,
             ..
         } = stored;
         let community = founding.hash;
@@ -210,7 +214,7 @@ impl Node {
         // What is stored was checked when it came: a clock that has lost its battery since must
         // not make it come from the future.
         let newest = records.iter().map(|r| r.version).max().unwrap_or(0);
-        let loaded = book.merge(records, now.clock_ms.max(newest));
+        let loaded = book.load(records, now.clock_ms.max(newest));
         let mut node = Self {
             own,
             book,
@@ -226,6 +230,7 @@ impl Node {
             suspects: BTreeMap::new(),
             lost: BTreeSet::new(),
             own_last: own_last.unwrap_or(0),
+            taken_back,
             tuning,
             bucket: write::Bucket::new(tuning.write, now.at),
             sponsored: sponsor::Ledger::default(),
@@ -248,8 +253,7 @@ impl Node {
                 .filter(|c| matches!(c, Change::Drop(_)))
                 .collect(),
         );
-        let alone = node.others().next().is_none();
-        node.synced = alone;
+        node.synced = node.book.ruling().members.len() <= 1;
         Ok(node)
     }
 
@@ -325,12 +329,14 @@ impl Node {
 
     /// Takes in records that a reconciliation or an admission brought.
     pub fn merge(&mut self, records: Vec<Record>, now: Now) {
+        let records = self.defend(records, now);
         let merged = self.book.merge(records, self.community_time(now));
         if merged.accepted.len() <= duties::PUSH_ON {
             for record in &merged.accepted {
                 self.gossip.broadcast(record.encode(), now.at);
             }
         }
+        self.schedule.gained |= !merged.accepted.is_empty();
         self.digest(merged, now);
         self.pump(now);
     }
@@ -355,7 +361,7 @@ impl Node {
         self.own_last = merged
             .accepted
             .iter()
-            .filter(|r| r.key.owner == self.own)
+            .filter(|r| r.key.owner == self.own || is_broken(Fault::VersionsMerged))
             .map(|r| r.version)
             .fold(self.own_last, u64::max);
         let met = merged.accepted.iter().any(|r| r.key.kind == "box");
@@ -394,6 +400,17 @@ impl Node {
                 self.unsaved.len()
             ),
         }
+    }
+
+    /// Members that this box may try to reach: those that have told where they are or, as after
+    /// a long sleep of everybody, all; peerd remembers where they were.
+    fn partners(&self) -> Vec<Key> {
+        let known: Vec<Key> = self.others().collect();
+        if !known.is_empty() {
+            return known;
+        }
+        let members = self.book.ruling().members.values().map(|m| m.current);
+        members.filter(|key| *key != self.own).collect()
     }
 
     /// Members other than this box that have told where they are.

@@ -250,6 +250,12 @@ impl Record {
         )
     }
 
+    /// Whether its life is over at community time `now`.
+    #[must_use]
+    pub fn has_expired(&self, now: u64) -> bool {
+        self.expires != 0 && self.expires <= now
+    }
+
     /// Whether the owner signed it (strict Ed25519 of ed25519-dalek `verify_strict`).
     #[must_use]
     pub fn verify(&self) -> bool {

@@ -6,6 +6,7 @@
 //! taken as checked; those inside bodies (rotations, uses of invitations) are checked here.
 
 mod administrators;
+pub(crate) mod broken;
 mod members;
 mod names;
 mod presence;
@@ -167,6 +168,17 @@ impl Ruling {
             of_kind("confirm"),
             &mut rotations,
         );
+        let mut banned = banned;
+        if broken::is_broken(broken::Fault::BanLifted) {
+            let newest = |kind: &str, is: &dyn Fn(&Record) -> bool| {
+                let found = of_kind(kind).iter().filter(|r| is(r));
+                found.map(|r| r.version).max()
+            };
+            banned.retain(|key| {
+                let ban = newest("ban", &|r| r.key.name == key.to_string());
+                newest("claim", &|r| r.key.owner == *key) < ban
+            });
+        }
         let members = members::evaluate(
             community,
             &founding,

@@ -42,6 +42,8 @@ pub struct Opened {
     pub records: Vec<Record>,
     /// Who is away, as kept by [`Store::set_absences`].
     pub absences: Vec<Absence>,
+    /// As kept by [`Store::set_taken_back`], or 0.
+    pub taken_back: u64,
     /// Where a damaged database was set aside, if there was one.
     pub set_aside: Option<PathBuf>,
 }
@@ -62,6 +64,7 @@ const SCHEMA: &str = "
         days INTEGER NOT NULL,
         last_day INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS taken_back (highest INTEGER NOT NULL);
     PRAGMA user_version = 1;
 ";
 
@@ -109,12 +112,27 @@ impl Store {
             }
         }
         let absences = read_absences(&connection)?;
+        let taken_back: Option<i64> =
+            connection.query_row("SELECT max(highest) FROM taken_back", [], |row| row.get(0))?;
         Ok(Opened {
             store: Self { connection },
             records,
             absences,
+            taken_back: taken_back.unwrap_or(0).cast_unsigned(),
             set_aside: None,
         })
+    }
+
+    /// Notes the highest version, in milliseconds, that this box has signed and taken back.
+    ///
+    /// # Errors
+    /// A sentence (disk full, …).
+    pub fn set_taken_back(&mut self, version: u64) -> Result<(), String> {
+        let version = version.cast_signed();
+        self.connection
+            .execute("INSERT INTO taken_back VALUES (?1)", [version])
+            .map_err(|e| format!("cannot write what was taken back: {e}"))?;
+        Ok(())
     }
 
     /// Makes `absences` the ones that are kept, all or none.

@@ -21,8 +21,13 @@ const REDIAL: Duration = Duration::from_secs(20);
 pub(super) const ALONE: Duration = Duration::from_secs(1);
 /// Between two words to peerd.
 const CONFIGURE: Duration = Duration::from_millis(500);
-/// The gossip neighbours that are enough.
-const ENOUGH: usize = 5;
+/// With fewer gossip neighbours a box looks for more by itself. The tree sees to the rest: each
+/// newcomer drives another out of a full view, so that boxes which all insisted on a full one
+/// would drive each other out for ever.
+const FEW: usize = 2;
+/// Of so many reconciliations one is with any member, not with one at hand: two trees that do
+/// not know of each other find together.
+const AFAR: u32 = 8;
 /// Between two attempts at the first reconciliation.
 const FIRST_SYNC: Duration = Duration::from_secs(2);
 /// A peer is not reconciled with again before this.
@@ -41,6 +46,10 @@ pub(super) struct Schedule {
     syncing: Option<Instant>,
     configure: Option<Instant>,
     configured: Option<Instant>,
+    /// Reconciliations begun.
+    syncs: u32,
+    /// The one under way has brought something.
+    pub(super) gained: bool,
     /// When to ask for a further sponsor.
     pub(super) seek: Instant,
     /// Between the next two attempts to find a neighbour while there is none.
@@ -60,6 +69,8 @@ impl Schedule {
             syncing: None,
             configure: Some(now),
             configured: None,
+            syncs: 0,
+            gained: false,
             seek: now + super::further::FIRST,
             alone: ALONE,
         }
@@ -184,11 +195,12 @@ impl Node {
                 self.lost.remove(&lost);
             }
         }
-        if self.neighbours.len() >= ENOUGH {
+        if self.neighbours.len() >= FEW {
             return;
         }
         let strangers: Vec<Key> = self
-            .others()
+            .partners()
+            .into_iter()
             .filter(|k| !self.neighbours.contains(k) && !self.suspects.contains_key(k))
             .collect();
         let Some(stranger) = self.pick(&strangers) else {
@@ -222,8 +234,10 @@ impl Node {
         }
         let wanted = self.schedule.sync_peer.take();
         let linked: Vec<Key> = self.linked().collect();
-        let others: Vec<Key> = if linked.is_empty() {
-            self.others().collect()
+        self.schedule.syncs = self.schedule.syncs.wrapping_add(1);
+        let afar = self.schedule.syncs.is_multiple_of(AFAR);
+        let others: Vec<Key> = if linked.is_empty() || afar {
+            self.partners()
         } else {
             linked
         };
@@ -248,12 +262,15 @@ impl Node {
         }
         self.counters.syncs += 1;
         self.compared(now);
-        self.lost.remove(&peer);
+        let was_lost = self.lost.remove(&peer);
+        let gained = std::mem::take(&mut self.schedule.gained);
         if !self.synced {
             self.synced = true;
             self.effects.push(Effect::Synced);
         }
-        if !self.neighbours.contains(&peer) && self.neighbours.len() < ENOUGH {
+        // Who had news, or was lost, may be in another tree.
+        let apart = was_lost || gained || self.neighbours.len() < FEW;
+        if apart && !self.neighbours.contains(&peer) {
             self.gossip.join(&[peer], now.at);
             self.pump(now);
         }

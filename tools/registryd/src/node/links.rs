@@ -138,7 +138,8 @@ impl Node {
                     }
                     Output::Deliver(from, content) => match Record::decode(&content) {
                         Ok(record) => {
-                            let merged = self.book.merge(vec![record], self.community_time(now));
+                            let records = self.defend(vec![record], now);
+                            let merged = self.book.merge(records, self.community_time(now));
                             self.digest(merged, now);
                         }
                         Err(e) => {

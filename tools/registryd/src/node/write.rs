@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 
 use super::{Node, Now};
 use crate::kinds;
-use crate::record::{CONTEXT, Draft, MAX_LIFE_MS, RecordKey};
+use crate::record::{CONTEXT, Draft, MAX_LIFE_MS, Record, RecordKey};
 use crate::rules;
 use crate::store::Change;
+use crate::time::TOLERANCE_MS;
 
 /// How soon a record that no neighbour heard is brought to somebody.
 const UNHEARD: Duration = Duration::from_millis(300);
@@ -259,12 +260,46 @@ impl Node {
         Ok(version)
     }
 
+    /// Sorts out what this box has signed and taken back: some had taken it up all the same, as
+    /// it was not their clock that was wrong. What the box says now is signed once more, above
+    /// that. The others' records are returned.
+    pub(super) fn defend(&mut self, records: Vec<Record>, now: Now) -> Vec<Record> {
+        let time = self.community_time(now);
+        let (revenants, records): (Vec<Record>, Vec<Record>) = records.into_iter().partition(|r| {
+            r.key.owner == self.own
+                && r.version <= self.taken_back
+                && self.book.get(&r.key).is_some_and(|held| r.replaces(held))
+                && r.verify()
+        });
+        for record in revenants {
+            let Some(held) = self.book.get(&record.key).cloned() else {
+                continue;
+            };
+            // One from the future comes again when its time has come.
+            if record.version > time + TOLERANCE_MS {
+                continue;
+            }
+            self.own_last = self.own_last.max(record.version);
+            let body = (!held.is_removal()).then(|| held.json());
+            let life = held.expires.saturating_sub(held.version);
+            let (kind, name) = (&held.key.kind, &held.key.name);
+            if let Err(e) = self.write(kind, name, body, life, now) {
+                log::warn!("cannot sign {kind}/{name} above an older word of this box: {e}");
+            }
+        }
+        records
+    }
+
     /// Writes again what has spent half of its life, and what was signed while the clock was
     /// ahead, which the others hold apart.
     pub(super) fn refresh_own(&mut self, now: Now) {
         let time = self.community_time(now);
         let ahead = self.book.forget_ahead(self.own, time);
-        if !ahead.is_empty() {
+        if let Some(highest) = ahead.iter().map(|r| r.version).max() {
+            self.taken_back = self.taken_back.max(highest);
+            if let Err(e) = self.store.set_taken_back(self.taken_back) {
+                log::warn!("{e}; the others may bring it back after a restart");
+            }
             log::warn!(
                 "{} records were signed with a clock ahead of the others: signing anew",
                 ahead.len()

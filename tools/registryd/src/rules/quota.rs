@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::broken::{Fault, is_broken};
 use crate::kinds;
 use crate::record::Record;
 
@@ -24,7 +25,9 @@ pub fn limit_bytes(members: usize) -> u64 {
 /// first twenty of each type count.
 pub fn counted<'a>(records: impl Iterator<Item = &'a Record>, limit: u64) -> Vec<&'a Record> {
     let mut sorted: Vec<&Record> = records.collect();
-    sorted.sort_by_key(|r| (kinds::rank(&r.key.kind), &r.key.kind, &r.key.name));
+    if !is_broken(Fault::QuotaByArrival) {
+        sorted.sort_by_key(|r| (kinds::rank(&r.key.kind), &r.key.kind, &r.key.name));
+    }
     let mut used = 0;
     let mut full = false;
     let mut services: HashMap<&str, usize> = HashMap::new();

@@ -20,8 +20,9 @@ impl World {
             .filter(|e| e.record.key.kind != "absent")
             .map(|e| {
                 let key = e.record.key.clone();
+                // Boxes renew their records all the time: one may be under way.
                 let value = e.record.json().get("n").and_then(|n| n.as_u64());
-                let value = value.unwrap_or(e.record.version);
+                let value = value.unwrap_or_default();
                 (key.owner, key.kind, key.name, value, e.standing.stale)
             })
             .collect()

@@ -282,8 +282,9 @@ impl World {
                 }
                 Effect::Close(peer) => {
                     if let Some(to) = to(self, peer) {
-                        let delay = self.delay();
-                        self.after(delay, Event::Closed(n, to));
+                        // What was said before it closed arrives before its end.
+                        let arrival = self.arrival(n, to);
+                        self.after(arrival - self.at, Event::Closed(n, to));
                     }
                 }
                 Effect::Ask(peer, favour) => {
@@ -320,10 +321,16 @@ impl World {
         if self.is_lost() {
             return;
         }
+        let arrival = self.arrival(from, to);
+        self.after(arrival - self.at, Event::Frame(from, to, id, frame));
+    }
+
+    /// When what is sent now arrives: nothing overtakes what was sent before.
+    fn arrival(&mut self, from: usize, to: usize) -> Duration {
         let last = self.arrivals.get(&(from, to)).copied().unwrap_or_default();
         let arrival = (self.at + self.delay()).max(last);
         self.arrivals.insert((from, to), arrival);
-        self.after(arrival - self.at, Event::Frame(from, to, id, frame));
+        arrival
     }
 
     fn happen(&mut self, event: Event) {
@@ -465,19 +472,19 @@ impl World {
         self.at = end;
     }
 
-    /// Lets much time pass: everybody looks up every few hours only.
+    /// Lets much time pass: everybody looks up twice a day only.
     fn leap(&mut self, time: Duration) {
         let end = self.at + time;
         while self.at < end {
             // What was under way is over when everybody looks up again.
             self.queue.clear();
             self.events.clear();
-            self.at += DAY / 4;
+            self.at += DAY / 2;
             for n in self.running().collect::<Vec<_>>() {
                 self.sites[n].wake = None;
                 self.settle(n);
             }
-            self.run(SECOND * 90);
+            self.run(SECOND * 30);
         }
     }
 }

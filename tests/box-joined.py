@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """After joining every box is well, knows all members, and joining again changes nothing."""
 
-from bed.case import equal, eventually, main
+from bed.case import check, equal, eventually, main
 from bed.town import COMMUNITY
 
 NEEDS = "town"
@@ -20,6 +20,8 @@ def test(town):
         equal(town.members(box), len(town.boxes), f"{box}: members")
     for box in town.boxes:
         eventually(f"{box} knows whether others reach it", lambda box=box: _reached(box, box is not town.hidden), 60, every=1)
+    hidden = town.hidden.sh("guifi-status")
+    check("but over a relay" in hidden, f"{town.hidden}: guifi-status says\n{hidden}")
     key = town.boxes[1].sh("guifi-peer key")
     town.boxes[1].sh(f"guifi-join {COMMUNITY} --seed {town.boxes[0].address} --yes --wait", timeout=120)
     equal(town.boxes[1].sh("guifi-peer key"), key, "key after joining again")

@@ -15,6 +15,11 @@ STATE = "/var/lib/guifi/registryd"
 FAKE = """[Service]
 Environment=LD_PRELOAD={library} FAKETIME=-1d FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_NO_CACHE=1
 """
+WALL = """table inet wall {
+  chain in { type filter hook input priority 0; meta l4proto { tcp, udp } th dport 7656 ct state new drop; }
+  chain out { type filter hook output priority 0; tcp dport 7657 drop; }
+}
+"""
 
 
 def _names(box, cause, pattern, deadline=60):
@@ -88,9 +93,9 @@ def _peers(box):
 
 
 def _wall(box):
-    rule = "inet wall in { type filter hook input priority 0; }"
-    port = "dport 7656 ct state new drop"
-    box.sh(f"nft 'add table inet wall; add chain {rule}; add rule inet wall in udp {port}; add rule inet wall in tcp {port}'")
+    # Nothing new comes in, and no relay is to be had.
+    box.write("/run/wall.nft", WALL)
+    box.sh("nft -f /run/wall.nft")
     try:
         box.sh("systemctl restart guifi-peerd")
         _names(box, "unreachable from outside", "do not reach UDP and TCP port 7656", 120)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use guifi_bus::{RegistryAdminProxy, RegistryProxy};
@@ -17,6 +17,8 @@ use crate::terminal::{ask, confirm, is_interactive, print, say, tame};
 
 /// How long `--wait` waits.
 const WAIT: Duration = Duration::from_secs(60);
+/// The pause before the same question, at first and at last.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// The longest terms in bytes.
 const MAX_TERMS: u64 = 3000;
 
@@ -25,6 +27,8 @@ const MAX_TERMS: u64 = 3000;
 struct Wish {
     community: String,
     create: bool,
+    closed: bool,
+    administrators: Vec<String>,
     domain: String,
     terms: String,
     zone: String,
@@ -51,7 +55,7 @@ pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
     if !joined && !wish.create {
         say(&format!("joining as {} …", place(&wish)));
     }
-    let document = admin.join(options(&wish)).await.map_err(failed)?;
+    let document = admitted(cli, &wish, &reads, &admin).await?;
     let done: Value = serde_json::from_str(&document).unwrap_or_default();
     if cli.wait
         && !describe(&reads).await?["synced"]
@@ -88,6 +92,45 @@ pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
     })
 }
 
+/// Joins; with `--wait` it asks again, at a gentle pace, until an administrator has approved.
+async fn admitted(
+    cli: &Join,
+    wish: &Wish,
+    reads: &RegistryProxy<'_>,
+    admin: &RegistryAdminProxy<'_>,
+) -> Result<String, Error> {
+    let begin = Instant::now();
+    let mut told = false;
+    loop {
+        let error = match admin.join(options(wish)).await {
+            Ok(document) => return Ok(document),
+            Err(e) if guifi_bus::is_waiting(&e) => guifi_bus::error("cannot join yet", e),
+            // A seed that restarts meanwhile.
+            Err(e) if told && is_passing(&e) => guifi_bus::error("cannot join yet", e),
+            Err(e) => return Err(guifi_bus::error("cannot join", e)),
+        };
+        let key = describe(reads).await?;
+        let key = key["key"].as_str().unwrap_or_default();
+        let way = format!("an administrator lets it in with: guifi-registry approve {key}");
+        if !cli.wait {
+            return Err(error.hint(format!("{way}; guifi-join --wait goes on asking")));
+        }
+        if !told {
+            say(&format!("{error}"));
+            say(&way);
+            say("waiting for the approval …");
+            told = true;
+        }
+        tokio::time::sleep((begin.elapsed() / 8).clamp(ASK_AGAIN.0, ASK_AGAIN.1)).await;
+    }
+}
+
+/// Whether a failure may be over in a moment.
+fn is_passing(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, ..)
+        if ["net.guifi.Error.Unavailable", "net.guifi.Error.TryLater"].contains(&name.as_str()))
+}
+
 async fn describe(reads: &RegistryProxy<'_>) -> Result<Value, Error> {
     let document = reads
         .describe()
@@ -122,6 +165,8 @@ async fn wish(cli: &Join, admin: &RegistryAdminProxy<'_>) -> Result<Wish, Error>
     let mut wish = Wish {
         community: cli.community.clone().unwrap_or_default(),
         create: cli.create,
+        closed: cli.closed,
+        administrators: cli.admin_key.clone(),
         domain: cli.domain.clone().unwrap_or_default(),
         terms: cli
             .terms
@@ -310,8 +355,15 @@ fn options(wish: &Wish) -> HashMap<&'static str, OwnedVariant> {
         .filter_map(|(key, text)| Some((key, zbus::Variant::from(text.clone()).try_into().ok()?)))
         .collect();
     options.insert("create", wish.create.into());
-    if let Ok(seeds) = zbus::Variant::from(wish.seeds.clone()).try_into() {
-        options.insert("seeds", seeds);
-    }
+    options.insert("closed", wish.closed.into());
+    let lists = [
+        ("seeds", &wish.seeds),
+        ("administrators", &wish.administrators),
+    ];
+    options.extend(
+        lists.into_iter().filter_map(|(key, list)| {
+            Some((key, zbus::Variant::from(list.clone()).try_into().ok()?))
+        }),
+    );
     options
 }

@@ -14,7 +14,7 @@ mod registry;
 
 pub use discovery::{DiscoveryAdminProxy, DiscoveryProxy};
 pub use dns::{DnsAdminProxy, DnsProxy};
-pub use error::{Failure, error};
+pub use error::{Failure, error, is_waiting};
 pub use lines::{read_lines, sealed_file};
 pub use peer::{PeerAdminProxy, PeerProxy};
 pub use registry::{RegistryAdminProxy, RegistryProviderProxy, RegistryProxy};

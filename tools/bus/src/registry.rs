@@ -48,5 +48,8 @@ pub trait RegistryAdmin {
     fn probe(&self, seed: &str) -> zbus::Result<String>;
     fn put(&self, kind: &str, name: &str, body: &str, lifetime_seconds: u32) -> zbus::Result<u64>;
     fn remove(&self, kind: &str, name: &str) -> zbus::Result<()>;
+    fn pending(&self) -> zbus::Result<String>;
+    fn approve(&self, who: &str) -> zbus::Result<String>;
+    fn refuse(&self, who: &str) -> zbus::Result<String>;
     fn verify(&self) -> zbus::Result<String>;
 }

@@ -68,6 +68,22 @@ pub enum Action {
         /// Its name
         name: String,
     },
+    /// List who waits to be admitted (administrators)
+    Pending,
+    /// Admit a key, or who waits under a name (administrators)
+    Approve {
+        /// A key, or the name of one that waits
+        #[arg(value_name = "KEY|NAME")]
+        who: String,
+    },
+    /// Say no to one that waits (administrators)
+    Refuse {
+        /// Its key or name
+        #[arg(value_name = "KEY|NAME")]
+        who: String,
+    },
+    /// List the administrators, the highest rank first
+    Administrators,
     /// List the boxes of the community
     Members,
     /// Show the state of the registry

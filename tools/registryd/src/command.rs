@@ -1,5 +1,6 @@
 //! The command `guifi-registry`.
 
+mod door;
 mod table;
 
 use std::collections::HashMap;
@@ -87,6 +88,10 @@ async fn run(cli: &Command) -> Result<(), Error> {
                 format!("{kind}/{name} is removed\n")
             })
         }
+        Action::Pending => door::pending(cli.json, &admin).await,
+        Action::Approve { who } => door::decide(cli.json, &admin, who, true).await,
+        Action::Refuse { who } => door::decide(cli.json, &admin, who, false).await,
+        Action::Administrators => door::administrators(cli.json, &reads).await,
         Action::Members => members(cli, &reads).await,
         Action::Stats => {
             let document = reads

@@ -7,11 +7,12 @@
 
 mod ask;
 mod client;
+mod found;
 mod pass;
 mod testify;
 
 pub(crate) use ask::ask;
-pub use client::{Offer, Options, join, probe};
+pub use client::{Offer, Options, Outcome, join, probe};
 use testify::testify;
 
 use std::collections::HashMap;
@@ -114,8 +115,8 @@ fn object(value: Value) -> Map<String, Value> {
 enum Wish {
     /// To become a member.
     Member,
-    /// That another becomes a member.
-    Other(Key),
+    /// That another, seen at an address, becomes a member.
+    Other(Key, Option<IpAddr>),
     /// One more sponsor, for a member.
     Further,
 }
@@ -124,10 +125,17 @@ enum Wish {
 fn admit_frame(home: &Home, wish: Wish) -> Frame {
     let mut map = object(json!({"name": home.name, "zone": home.zone}));
     match wish {
-        Wish::Member => None,
-        Wish::Other(key) => map.insert("key".to_owned(), key.to_string().into()),
-        Wish::Further => map.insert("further".to_owned(), true.into()),
-    };
+        Wish::Member => {}
+        Wish::Other(key, address) => {
+            map.insert("key".to_owned(), key.to_string().into());
+            if let Some(address) = address {
+                map.insert("address".to_owned(), address.to_string().into());
+            }
+        }
+        Wish::Further => {
+            map.insert("further".to_owned(), true.into());
+        }
+    }
     Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
 }
 
@@ -260,16 +268,25 @@ fn decide(
     } else {
         stream.peer
     };
+    // The pace is kept towards those who come themselves; the door has its own count.
+    let (place, seen) = if passed_on {
+        (None, text("address").parse().ok())
+    } else {
+        (address, address)
+    };
     let asked = home.clone();
     let (admission, client) = handle
         .call(move |engine| {
             let client = engine.client();
-            let place = if passed_on { None } else { address };
-            let admission = if further && !passed_on {
-                engine.node()?.sponsor_further(key, place, now())
+            let node = engine.node()?;
+            let mut admission = if further && !passed_on {
+                node.sponsor_further(key, place, now())
             } else {
-                engine.node()?.admit(key, place, &asked, now())
+                node.admit(key, place, &asked, now())
             };
+            if matches!(admission, Admission::Wait) {
+                admission = node.knock(key, seen, &asked, now());
+            }
             // The newcomer comes back at once: peerd must know it before it reads the verdict.
             engine.configure_now()?;
             Ok((admission, client?))

@@ -2,6 +2,7 @@
 //! that happens to it comes in as calls with the time; all that it wants done goes out as
 //! [`Effect`]s. It touches no network and no clock, so that many of them can be simulated.
 
+mod door;
 mod duties;
 mod further;
 mod lapse;
@@ -11,6 +12,7 @@ mod sponsor;
 mod witness;
 mod write;
 
+pub use crate::store::Request;
 pub use lapse::LapsePace;
 pub use sponsor::{Admission, Pace};
 pub use write::{WriteError, WritePace};
@@ -163,6 +165,7 @@ pub struct Node {
     /// Whom this box has sponsored beside others.
     further: sponsor::Ledger,
     absences: lapse::Absences,
+    door: door::Door,
     witnessing: witness::Witnessing,
     schedule: Schedule,
     synced: bool,
@@ -193,6 +196,7 @@ impl Node {
             store,
             records,
             absences,
+            requests,
             ..
         } = stored;
         let community = founding.hash;
@@ -227,6 +231,7 @@ impl Node {
             sponsored: sponsor::Ledger::default(),
             further: sponsor::Ledger::default(),
             absences: lapse::Absences::new(absences),
+            door: door::Door::new(requests),
             witnessing: witness::Witnessing::new(now.at),
             schedule: Schedule::new(now.at),
             synced: false,

@@ -1,6 +1,10 @@
 //! The records on disk: SQLite in WAL mode with full synchronisation, so that what was
 //! acknowledged survives a crash and a power cut.
 
+mod requests;
+
+pub use requests::Request;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +46,8 @@ pub struct Opened {
     pub records: Vec<Record>,
     /// Who is away, as kept by [`Store::set_absences`].
     pub absences: Vec<Absence>,
+    /// Who asked to be let in, as kept by [`Store::set_requests`].
+    pub requests: Vec<Request>,
     /// Where a damaged database was set aside, if there was one.
     pub set_aside: Option<PathBuf>,
 }
@@ -92,6 +98,7 @@ impl Store {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(requests::TABLE)?;
         let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
             return Err(damage(&sound));
@@ -109,10 +116,12 @@ impl Store {
             }
         }
         let absences = read_absences(&connection)?;
+        let requests = requests::read(&connection)?;
         Ok(Opened {
             store: Self { connection },
             records,
             absences,
+            requests,
             set_aside: None,
         })
     }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use guifi_bus::Failure;
 use guifi_core::Error;
+use serde_json::{Value, json};
 use zbus::{OwnedVariant, interface};
 
-use super::{GOODBYE, put, remove};
+use super::{GOODBYE, RESTART, put, remove, started};
 use crate::describe;
-use crate::engine::{Engine, Handle};
-use crate::join::{self, Options};
+use crate::engine::{Engine, Handle, now};
+use crate::join::{self, Options, Outcome};
+use crate::node::{Node, Now};
 use crate::rights;
 
 pub(super) struct Admin(pub(super) Handle);
@@ -33,6 +35,10 @@ fn options(given: &HashMap<String, OwnedVariant>) -> Result<Options, Failure> {
             "terms" => options.terms = text()?,
             "zone" => options.zone = text()?,
             "name" => options.name = text()?,
+            "closed" => options.closed = bool::try_from(value.clone()).map_err(wrong)?,
+            "administrators" => {
+                options.administrators = Vec::try_from(value.clone()).map_err(wrong)?;
+            }
             "create" => options.create = bool::try_from(value.clone()).map_err(wrong)?,
             "seeds" => options.seeds = Vec::try_from(value.clone()).map_err(wrong)?,
             other => return Err(Failure::Invalid(format!("there is no option '{other}'"))),
@@ -50,14 +56,29 @@ fn may_administer(kind: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+impl Admin {
+    /// Asks the node of a box that has joined; its answer is a document.
+    async fn node(
+        &self,
+        mut work: impl FnMut(&mut Node, Now) -> Result<Value, Error> + Send + 'static,
+    ) -> Result<String, Failure> {
+        let answer = started(&self.0, RESTART, move |engine| {
+            let node = engine.node()?;
+            work(node, now())
+        });
+        Ok(answer.await??.to_string())
+    }
+}
+
 #[interface(name = "net.guifi.Registry1.Admin")]
 impl Admin {
     async fn join(&self, options: HashMap<String, OwnedVariant>) -> Result<String, Failure> {
         let options = self::options(&options)?;
         let handle = self.0.clone();
-        Ok(blocking(move || join::join(&handle, &options))
-            .await?
-            .to_string())
+        match blocking(move || join::join(&handle, &options)).await? {
+            Outcome::Member(document) => Ok(document.to_string()),
+            Outcome::Waits(what) => Err(Failure::Waiting(what)),
+        }
     }
 
     async fn leave(&self) -> Result<(), Failure> {
@@ -84,6 +105,18 @@ impl Admin {
             offer
         });
         Ok(offer.await?.to_string())
+    }
+
+    async fn pending(&self) -> Result<String, Failure> {
+        self.node(|node, now| Ok(json!(node.pending(now)))).await
+    }
+
+    async fn approve(&self, who: String) -> Result<String, Failure> {
+        self.node(move |node, now| node.approve(&who, now)).await
+    }
+
+    async fn refuse(&self, who: String) -> Result<String, Failure> {
+        self.node(move |node, now| node.refuse(&who, now)).await
     }
 
     async fn put(

@@ -7,13 +7,14 @@ use guifi_core::{Error, Kind};
 use guifi_streams::{Client, Configuration, Key, Stream};
 use serde_json::{Value, json};
 
-use super::{SILENCE, Verdict, Wish, admit_frame, object};
-use crate::engine::{Handle, now};
+use super::found::found;
+use super::{SILENCE, Verdict, Wish, admit_frame};
+use crate::engine::Handle;
 use crate::frame::{Frame, kind};
 use crate::home::Membership;
 use crate::net::JOIN;
-use crate::node::{Home, Sign};
-use crate::record::{Draft, Record, RecordKey};
+use crate::node::Home;
+use crate::record::Record;
 use crate::rules::{Founding, Policy, is_label, is_zone};
 
 /// Port of peerd where a seed names none.
@@ -36,8 +37,21 @@ pub struct Options {
     pub zone: String,
     /// What the box is to be called.
     pub name: String,
+    /// Only administrators admit to a new community.
+    pub closed: bool,
+    /// Keys of further founding administrators.
+    pub administrators: Vec<String>,
     /// Where to ask: `KEY@HOST:PORT` or `HOST[:PORT]`.
     pub seeds: Vec<String>,
+}
+
+/// What came of joining.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This box is a member: the document of `Join`.
+    Member(Value),
+    /// Somebody has to decide first: what is waited for.
+    Waits(String),
 }
 
 /// What stands behind a seed.
@@ -174,11 +188,11 @@ pub fn probe(client: &Client, seed: &str) -> Result<Offer, Error> {
 }
 
 /// Joins or founds a community, or changes what the box calls itself in the one that it is a
-/// member of. Answers the document of `Join`.
+/// member of.
 ///
 /// # Errors
 /// [`Kind::Usage`], [`Kind::Unavailable`], [`Kind::TryLater`], [`Kind::NotAllowed`].
-pub fn join(handle: &Handle, options: &Options) -> Result<Value, Error> {
+pub fn join(handle: &Handle, options: &Options) -> Result<Outcome, Error> {
     let home = Home {
         name: options.name.to_ascii_lowercase(),
         zone: options.zone.to_ascii_lowercase(),
@@ -210,15 +224,15 @@ pub fn join(handle: &Handle, options: &Options) -> Result<Value, Error> {
         Ok(Some(json!({"community": {"id": id, "name": founding.name, "domain": founding.domain}, "changed": changed})))
     })??;
     if let Some(document) = member_of {
-        return Ok(document);
+        return Ok(Outcome::Member(document));
     }
     let client = handle.call(|engine| engine.client())??;
     let outcome = if options.create {
-        found(handle, &client, options, home)
+        found(handle, &client, options, home).map(Outcome::Member)
     } else {
         enter(handle, &client, options, home)
     };
-    if outcome.is_err() {
+    if !matches!(outcome, Ok(Outcome::Member(_))) {
         // Not joined means no traffic.
         if let Err(e) = online(&client, None, "") {
             log::warn!("{e}");
@@ -227,7 +241,7 @@ pub fn join(handle: &Handle, options: &Options) -> Result<Value, Error> {
     outcome
 }
 
-fn document(founding: &Record, community: &Founding) -> Value {
+pub(super) fn document(founding: &Record, community: &Founding) -> Value {
     json!({
         "community": {
             "id": Key(founding.hash), "name": community.name, "domain": community.domain,
@@ -236,68 +250,12 @@ fn document(founding: &Record, community: &Founding) -> Value {
     })
 }
 
-fn found(handle: &Handle, client: &Client, options: &Options, home: Home) -> Result<Value, Error> {
-    let name = options.community.to_ascii_lowercase();
-    if !is_label(&name) {
-        return Err(Error::usage(format!(
-            "'{}' cannot be the name of a community: letters, digits and hyphens, at most 63",
-            options.community
-        )));
-    }
-    let domain = if options.domain.is_empty() {
-        format!("{name}.internal")
-    } else {
-        options.domain.trim_end_matches('.').to_ascii_lowercase()
-    };
-    if !is_zone(&domain) {
-        return Err(Error::usage(format!(
-            "'{}' is not a DNS domain",
-            options.domain
-        )));
-    }
-    if options.terms.len() > 3000 {
-        return Err(Error::usage("the terms have over 3,000 bytes"));
-    }
-    let draft = Draft {
-        community: [0; 32],
-        key: RecordKey {
-            owner: client.own_key(),
-            kind: "founding".into(),
-            name: "founding".into(),
-        },
-        version: now().clock_ms.max(1),
-        expires: 0,
-        body: Some(object(json!({
-            "name": name,
-            "domain": domain,
-            "policy": "open",
-            "administrators": [client.own_key()],
-            "terms": options.terms,
-        }))),
-    };
-    let signer = Direct(client.clone());
-    let founding = draft
-        .sign(|content| signer.sign(crate::record::CONTEXT, content))
-        .map_err(Error::failed)?;
-    let community = Founding::read(&founding).map_err(Error::failed)?;
-    let document = document(&founding, &community);
-    let membership = Membership::new(&founding, home, None);
-    handle.call(move |engine| engine.adopt(&membership, Vec::new()))??;
-    log::info!("founded the community {name}");
-    Ok(document)
-}
-
-struct Direct(Client);
-
-impl Sign for Direct {
-    fn sign(&self, context: &str, message: &[u8]) -> Result<[u8; 64], String> {
-        self.0
-            .sign(context, message)
-            .map_err(|e| format!("guifi-peerd does not sign: {e}"))
-    }
-}
-
-fn enter(handle: &Handle, client: &Client, options: &Options, home: Home) -> Result<Value, Error> {
+fn enter(
+    handle: &Handle,
+    client: &Client,
+    options: &Options,
+    home: Home,
+) -> Result<Outcome, Error> {
     if options.seeds.is_empty() {
         return Err(Error::usage("no seed: who is to be asked?")
             .hint("--seed HOST, or --create to found a community"));
@@ -305,7 +263,7 @@ fn enter(handle: &Handle, client: &Client, options: &Options, home: Home) -> Res
     let mut last = None;
     for seed in &options.seeds {
         match enter_by(handle, client, seed, options, home.clone()) {
-            Ok(document) => return Ok(document),
+            Ok(outcome) => return Ok(outcome),
             Err(e) if e.kind() == Kind::Unavailable || e.kind() == Kind::TryLater => last = Some(e),
             Err(e) => return Err(e),
         }
@@ -319,7 +277,7 @@ fn enter_by(
     seed: &str,
     options: &Options,
     home: Home,
-) -> Result<Value, Error> {
+) -> Result<Outcome, Error> {
     let offer = probe(client, seed)?;
     let id = Key(offer.founding.hash).to_string();
     let name = &offer.community.name;
@@ -344,10 +302,15 @@ fn enter_by(
             );
         }
         "wait" => {
-            return Err(Error::new(
-                Kind::TryLater,
-                "an administrator of the community has to approve this box first",
-            ));
+            return Ok(Outcome::Waits(format!(
+                "an administrator of the community {name} has to approve this box first"
+            )));
+        }
+        "later" if offer.community.policy == Policy::Closed => {
+            return Ok(Outcome::Waits(format!(
+                "an administrator of the community {name} has to approve this box first; not asked yet: {}",
+                verdict.reason
+            )));
         }
         "later" => {
             return Err(Error::new(
@@ -367,7 +330,7 @@ fn enter_by(
     let membership = Membership::new(&offer.founding, home, seed);
     handle.call(move |engine| engine.adopt(&membership, verdict.proof))??;
     log::info!("joined the community {}", offer.community.name);
-    Ok(document)
+    Ok(Outcome::Member(document))
 }
 
 #[cfg(test)]

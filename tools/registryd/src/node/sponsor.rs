@@ -40,7 +40,7 @@ pub enum Admission {
     Ask(Vec<Key>),
     /// Not now: the pace is used up, or nobody who may sponsor is there.
     Later(String),
-    /// An administrator must decide.
+    /// An administrator must decide: [`Node::knock`] keeps the request.
     Wait,
     /// Its name belongs to another.
     Taken,
@@ -48,7 +48,7 @@ pub enum Admission {
     Refused(String),
 }
 
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(a) => {
             let [a, b, c, _] = a.octets();
@@ -88,6 +88,16 @@ impl Node {
         if !is_label(&home.name) || !(home.zone.is_empty() || is_zone(&home.zone)) {
             return Admission::Refused("the name or zone is not valid".to_owned());
         }
+        let member = ruling.is_member(key);
+        let able = ruling.may_sponsor(self.own);
+        // A stranger at a closed door learns nothing of the names behind it.
+        if !member && ruling.founding.policy == Policy::Closed {
+            return if able {
+                Admission::Wait
+            } else {
+                Admission::Ask(self.sponsors_to_ask())
+            };
+        }
         let name = (
             "dns".into(),
             home.zone.to_ascii_lowercase(),
@@ -100,16 +110,11 @@ impl Node {
         {
             return Admission::Taken;
         }
-        if ruling.is_member(key) {
+        if member {
             return Admission::Member(self.proof(key));
         }
-        if ruling.founding.policy == Policy::Closed {
-            return Admission::Wait;
-        }
-        if !ruling.may_sponsor(self.own) {
-            let able = self.others().filter(|k| ruling.may_sponsor(*k));
-            let (live, stale): (Vec<Key>, Vec<Key>) = able.partition(|k| self.is_live(*k));
-            return Admission::Ask(live.into_iter().chain(stale).take(4).collect());
+        if !able {
+            return Admission::Ask(self.sponsors_to_ask());
         }
         if !self.sponsored.allows(self.tuning.sponsor, address, now.at) {
             return Admission::Later(
@@ -149,6 +154,14 @@ impl Node {
             }
             Err(e) => Admission::Later(e),
         }
+    }
+
+    /// Members that may sponsor, those that are there first.
+    fn sponsors_to_ask(&self) -> Vec<Key> {
+        let ruling = self.book.ruling();
+        let able = self.others().filter(|k| ruling.may_sponsor(*k));
+        let (live, stale): (Vec<Key>, Vec<Key>) = able.partition(|k| self.is_live(*k));
+        live.into_iter().chain(stale).take(4).collect()
     }
 
     pub(super) fn is_live(&self, key: Key) -> bool {

@@ -8,7 +8,8 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "guifi-join", version)]
 pub struct Join {
-    /// Name or identity of the community
+    /// Name or identity of the community, or an invitation
+    #[arg(value_name = "COMMUNITY|INVITATION")]
     pub community: Option<String>,
     /// Found the community, with this box as its administrator
     #[arg(long, conflicts_with = "seed")]

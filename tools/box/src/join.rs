@@ -34,6 +34,7 @@ struct Wish {
     zone: String,
     name: String,
     seeds: Vec<String>,
+    invitation: String,
 }
 
 pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
@@ -83,7 +84,12 @@ pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
         (true, true, _) => format!("this box is now called {}\n", place(&wish)),
         (false, _, true) => format!(
             "founded the community {name} ({domain})\n\
-             others join with: guifi-join {name} --seed ADDRESS-OF-THIS-BOX\n"
+             others join with: {}\n",
+            if wish.closed {
+                "guifi-join INVITATION, which guifi-invite prints".to_owned()
+            } else {
+                format!("guifi-join {name} --seed ADDRESS-OF-THIS-BOX")
+            }
         ),
         (false, _, false) => format!(
             "joined the community {name} ({domain}) as {}\n",
@@ -143,8 +149,13 @@ async fn describe(reads: &RegistryProxy<'_>) -> Result<Value, Error> {
 /// A member that joins again changes at most what it is called.
 fn again(cli: &Join, state: &Value) -> Wish {
     let held = |member: &str| state[member].as_str().unwrap_or_default().to_owned();
+    let community = cli.community.clone().unwrap_or_default();
     Wish {
-        community: cli.community.clone().unwrap_or_default(),
+        community: if is_invitation(&community) {
+            String::new()
+        } else {
+            community
+        },
         name: cli.name.clone().unwrap_or_else(|| held("wished_name")),
         zone: cli.zone.clone().unwrap_or_else(|| held("zone")),
         ..Wish::default()
@@ -177,7 +188,11 @@ async fn wish(cli: &Join, admin: &RegistryAdminProxy<'_>) -> Result<Wish, Error>
         zone: cli.zone.clone().unwrap_or_default(),
         name: cli.name.clone().unwrap_or_else(host_name),
         seeds: cli.seed.clone(),
+        invitation: String::new(),
     };
+    if is_invitation(&wish.community) {
+        invited(&mut wish, admin).await?;
+    }
     if wish.create && wish.community.is_empty() {
         return Err(Error::usage("a new community needs a name").hint("guifi-join NAME --create"));
     }
@@ -197,6 +212,37 @@ async fn wish(cli: &Join, admin: &RegistryAdminProxy<'_>) -> Result<Wish, Error>
         consent(cli, &mut wish, admin).await?;
     }
     Ok(wish)
+}
+
+/// Whether a person has given an invitation rather than the name of a community; what exactly
+/// is wrong with it, the registry says.
+fn is_invitation(text: &str) -> bool {
+    let text = text.trim_start();
+    let begins = text
+        .get(..5)
+        .is_some_and(|t| t.eq_ignore_ascii_case("guifi"))
+        && text[5..].starts_with(|c: char| c.is_ascii_digit());
+    // A label has at most 63 characters.
+    begins && text.len() > 63
+}
+
+/// Takes community and seeds from an invitation.
+async fn invited(wish: &mut Wish, admin: &RegistryAdminProxy<'_>) -> Result<(), Error> {
+    let text = std::mem::take(&mut wish.community);
+    if wish.create {
+        return Err(Error::usage("an invitation is for a community that exists"));
+    }
+    let document = admin
+        .read_invitation(&text)
+        .await
+        .map_err(|e| guifi_bus::error("cannot join", e))?;
+    let read: Value = serde_json::from_str(&document).unwrap_or_default();
+    wish.community = read["community"].as_str().unwrap_or_default().to_owned();
+    let seeds = read["seeds"].as_array().into_iter().flatten();
+    wish.seeds
+        .extend(seeds.filter_map(|s| Some(s.as_str()?.to_owned())));
+    wish.invitation = text;
+    Ok(())
 }
 
 /// Finds the community on the link.
@@ -266,7 +312,8 @@ fn choose(wish: &mut Wish, interactive: bool) -> Result<(), Error> {
 /// Shows what joining means and asks for consent; pins the key that was shown.
 async fn consent(cli: &Join, wish: &mut Wish, admin: &RegistryAdminProxy<'_>) -> Result<(), Error> {
     let keyless = wish.seeds.iter().any(|s| !s.contains('@'));
-    if !cli.yes && !is_interactive() {
+    let invited = !wish.invitation.is_empty();
+    if !cli.yes && !is_interactive() && (keyless || !invited) {
         if keyless {
             return Err(
                 Error::usage("a seed without its key is trusted only with --yes")
@@ -305,8 +352,12 @@ async fn consent(cli: &Join, wish: &mut Wish, admin: &RegistryAdminProxy<'_>) ->
                 } else {
                     format!("terms\n{terms}\n")
                 });
-                if !cli.yes && !confirm("Join")? {
+                if !cli.yes && is_interactive() && !confirm("Join")? {
                     return Err(Error::failed("not joined"));
+                }
+                if invited {
+                    // All its seeds have keys; the next one may know more of it.
+                    return Ok(());
                 }
                 let host = seed.rsplit('@').next().unwrap_or(seed);
                 wish.seeds = vec![format!("{}@{host}", text("/key"))];
@@ -349,6 +400,7 @@ fn options(wish: &Wish) -> HashMap<&'static str, OwnedVariant> {
         ("terms", &wish.terms),
         ("zone", &wish.zone),
         ("name", &wish.name),
+        ("invitation", &wish.invitation),
     ];
     let mut options: HashMap<&str, OwnedVariant> = texts
         .into_iter()

@@ -31,6 +31,7 @@ pub fn commands() -> Vec<Command> {
     vec![
         guifi_discoveryd::cli::Browse::command(),
         guifi_dnsd::cli::Command::command(),
+        guifi_registryd::cli::Invite::command(),
         guifi_box::cli::Join::command(),
         guifi_box::cli::Leave::command(),
         guifi_peerd::command::Cli::command(),

@@ -1,7 +1,7 @@
 //! The command `guifi-registry`.
 
 mod door;
-mod table;
+pub(crate) mod table;
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -145,7 +145,8 @@ async fn resolve(reads: &RegistryProxy<'_>, owner: &str) -> Result<String, Error
     }
 }
 
-fn text<'a>(record: &'a Value, member: &str) -> &'a str {
+/// The text of a member of a document.
+pub(crate) fn text<'a>(record: &'a Value, member: &str) -> &'a str {
     record
         .get(member)
         .and_then(Value::as_str)
@@ -222,7 +223,20 @@ async fn members(cli: &Command, reads: &RegistryProxy<'_>) -> Result<(), Error> 
     })
 }
 
-fn print(text: &str) -> Result<(), Error> {
+/// Reads a document that the daemon has sent.
+pub(crate) fn read(document: &str) -> Result<Value, Error> {
+    serde_json::from_str(document)
+        .map_err(|e| Error::failed(format!("cannot read the answer: {e}")))
+}
+
+/// Says something beside the result.
+pub(crate) fn note(text: &str) {
+    // Nobody is told about a closed standard error.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes the result.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

@@ -61,6 +61,7 @@ pub(crate) fn document(engine: &mut Engine) -> String {
             .unwrap_or_else(|| json!([])),
         "administrator": ruling.is_administrator(own),
         "member": ruling.is_member(own),
+        "expelled": node.expelled(),
         "banned": ruling.is_banned(own),
         "administrators": ruling
             .administrators

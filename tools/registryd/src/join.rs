@@ -8,11 +8,13 @@
 mod ask;
 mod client;
 mod found;
+mod invited;
 mod pass;
 mod testify;
 
 pub(crate) use ask::ask;
 pub use client::{Offer, Options, Outcome, join, probe};
+pub(crate) use invited::read as read_invitation;
 use testify::testify;
 
 use std::collections::HashMap;
@@ -60,6 +62,21 @@ impl Verdict {
         }
     }
 
+    /// What is answered for an admission; nobody else is asked.
+    fn of(admission: Admission) -> Self {
+        match admission {
+            Admission::Member(proof) => Self {
+                proof,
+                ..Self::new("member", "")
+            },
+            Admission::Wait => Self::new("wait", "an administrator has to approve"),
+            Admission::Taken => Self::new("taken", "another box has this name in this zone"),
+            Admission::Later(why) => Self::new("later", why),
+            Admission::Refused(why) => Self::new("refused", why),
+            Admission::Ask(_) => Self::new("later", "this box may not sponsor"),
+        }
+    }
+
     fn write(&self, stream: &Stream) -> std::io::Result<()> {
         let map = object(json!({"status": self.status, "reason": self.reason}));
         let payload = body::encode(&map).unwrap_or_default();
@@ -73,8 +90,13 @@ impl Verdict {
     }
 
     fn read(stream: &Stream) -> Result<Self, String> {
+        let frame = Frame::read(&mut &stream.socket).map_err(|e| e.to_string())?;
+        Self::read_after(&frame, stream)
+    }
+
+    /// Reads what follows `frame`, which begins it.
+    fn read_after(frame: &Frame, stream: &Stream) -> Result<Self, String> {
         let mut input = &stream.socket;
-        let frame = Frame::read(&mut input).map_err(|e| e.to_string())?;
         if frame.kind != kind::VERDICT {
             return Err("the answer is not a verdict".to_owned());
         }
@@ -107,6 +129,18 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
+    }
+}
+
+/// What the box that asks calls itself.
+fn home_in(request: &Map<String, Value>) -> Home {
+    let text = |member: &str| {
+        let text = request.get(member).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    Home {
+        name: text("name"),
+        zone: text("zone"),
     }
 }
 
@@ -224,6 +258,11 @@ fn converse(stream: &Stream, place: Place, handle: &Handle) -> Result<(), String
                 };
                 verdict.write(stream).map_err(io)?;
             }
+            kind::INVITED => {
+                let map = body::decode(&frame.payload)?;
+                let verdict = invited::serve(stream, &map, handle)?;
+                verdict.write(stream).map_err(io)?;
+            }
             kind::WITNESS if stream.member => {
                 let answer = testify(stream, handle)?;
                 answer.write(&mut &stream.socket).map_err(io)?;
@@ -254,10 +293,7 @@ fn decide(
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let home = Home {
-        name: text("name").to_owned(),
-        zone: text("zone").to_owned(),
-    };
+    let home = home_in(request);
     // Only a member may ask for another; a passed-on request is not passed on again.
     let passed_on = request.contains_key("key") && stream.member;
     let further = stream.member && request.get("further") == Some(&Value::Bool(true));
@@ -293,23 +329,13 @@ fn decide(
         })
         .and_then(|r: Result<_, guifi_core::Error>| r)
         .map_err(|e| e.to_string())?;
-    Ok(Decision::Own(match admission {
-        Admission::Member(proof) => Verdict {
-            proof,
-            ..Verdict::new("member", "")
-        },
-        Admission::Wait => Verdict::new("wait", "an administrator has to approve"),
-        Admission::Taken => Verdict::new("taken", "another box has this name in this zone"),
-        Admission::Later(why) => Verdict::new("later", why),
-        Admission::Refused(why) => Verdict::new("refused", why),
-        Admission::Ask(_) if passed_on => Verdict::new("later", "this box may not sponsor"),
-        Admission::Ask(_) => {
-            return Ok(Decision::Others(pass::Request {
-                client,
-                key,
-                address,
-                home,
-            }));
-        }
-    }))
+    Ok(match admission {
+        Admission::Ask(_) if !passed_on => Decision::Others(pass::Request {
+            client,
+            key,
+            address,
+            home,
+        }),
+        decided => Decision::Own(Verdict::of(decided)),
+    })
 }

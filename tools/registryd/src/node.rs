@@ -5,14 +5,17 @@
 mod door;
 mod duties;
 mod further;
+mod invite;
 mod lapse;
 mod links;
 mod presence;
 mod sponsor;
+mod standing;
 mod witness;
 mod write;
 
 pub use crate::store::Request;
+pub use invite::{Grant, use_of};
 pub use lapse::LapsePace;
 pub use sponsor::{Admission, Pace};
 pub use write::{WriteError, WritePace};
@@ -166,6 +169,7 @@ pub struct Node {
     further: sponsor::Ledger,
     absences: lapse::Absences,
     door: door::Door,
+    standing: standing::Standing,
     witnessing: witness::Witnessing,
     schedule: Schedule,
     synced: bool,
@@ -232,6 +236,7 @@ impl Node {
             further: sponsor::Ledger::default(),
             absences: lapse::Absences::new(absences),
             door: door::Door::new(requests),
+            standing: standing::Standing::default(),
             witnessing: witness::Witnessing::new(now.at),
             schedule: Schedule::new(now.at),
             synced: false,
@@ -249,6 +254,7 @@ impl Node {
                 .filter(|c| matches!(c, Change::Drop(_)))
                 .collect(),
         );
+        node.ruled(now);
         let alone = node.others().next().is_none();
         node.synced = alone;
         Ok(node)
@@ -360,7 +366,9 @@ impl Node {
             .map(|r| r.version)
             .fold(self.own_last, u64::max);
         let met = merged.accepted.iter().any(|r| r.key.kind == "box");
-        if merged.ruling_changed || met {
+        if merged.ruling_changed {
+            self.ruled(now);
+        } else if met {
             self.schedule.configure_soon(now.at);
         }
         for record in &merged.accepted {

@@ -87,3 +87,84 @@ fn a_founding_administrator_needs_no_approval_and_decides_as_well() {
     two.says(&["approve", "three"]);
     three.enter(&two, "three").unwrap();
 }
+
+/// The text that guifi-invite prints, and nothing else.
+fn invite(place: &Place, words: &[&str]) -> String {
+    let output = place.runs("guifi-invite", words);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text.trim().to_owned()
+}
+
+/// Boxes of a test reach each other on the loopback, which no invitation names: a seed beside it.
+fn enter_by(
+    place: &Place,
+    seed: &Place,
+    invitation: &str,
+    name: &str,
+) -> Result<Value, zbus::Error> {
+    let seed = format!("{}@127.0.0.1:{}", key(seed), seed.port);
+    place.join(&[
+        ("seeds", Variant::from(vec![seed])),
+        ("invitation", Variant::from(invitation.to_owned())),
+        ("name", Variant::from(name.to_owned())),
+    ])
+}
+
+#[test]
+fn an_invitation_admits_at_once_at_any_member_as_often_as_it_says() {
+    let [mut one, two, three, four] = std::array::from_fn(|_| Place::new());
+    found(&one, &[]);
+    let invitation = invite(&one, &["--uses", "2", "--expires", "1h"]);
+    enter_by(&two, &one, &invitation, "two").unwrap();
+    for place in [&one, &two] {
+        until("both know each other", || place.names("box").len() == 2);
+    }
+    one.kill_registryd();
+    one.kill_peerd();
+    enter_by(&three, &two, &invitation, "three").unwrap();
+    until("three and two know each other", || {
+        three.names("box").len() == 3
+    });
+    let spent = enter_by(&four, &two, &invitation, "four").unwrap_err();
+    assert!(spent.to_string().contains("all 2 uses"), "{spent}");
+    assert_eq!(four.describe()["joined"], false);
+    one.start_peerd();
+    one.start_registryd();
+    one.ready();
+    until("the administrator knows three", || {
+        one.names("box").len() == 3
+    });
+    let listed = one.runs("guifi-invite", &["list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(
+        (&listed["state"], &listed["used"]),
+        (&"used".into(), &2.into())
+    );
+    let denied = two.runs("guifi-invite", &[]);
+    assert_eq!(denied.status.code(), Some(77), "{denied:?}");
+}
+
+#[test]
+fn a_mistyped_and_a_revoked_invitation_are_told() {
+    let [one, two] = std::array::from_fn(|_| Place::new());
+    found(&one, &[]);
+    let picture = one.runs("guifi-invite", &["--qr"]);
+    let picture = String::from_utf8(picture.stdout).unwrap();
+    assert!(picture.contains('█') && picture.lines().last().unwrap().starts_with("guifi1"));
+    let invitation = invite(&one, &[]);
+    let (head, tail) = invitation.split_at(40);
+    let swapped = format!("{head}{}{}{}", &tail[1..2], &tail[..1], &tail[2..]);
+    if swapped != invitation {
+        let mistyped = enter_by(&two, &one, &swapped, "two").unwrap_err();
+        assert!(mistyped.to_string().contains("mistyped"), "{mistyped}");
+    }
+    let revoked = one.runs("guifi-invite", &["revoke", "1"]);
+    assert!(revoked.status.success(), "{revoked:?}");
+    let refused = enter_by(&two, &one, &invitation, "two").unwrap_err();
+    assert!(
+        refused.to_string().contains("has been revoked"),
+        "{refused}"
+    );
+}

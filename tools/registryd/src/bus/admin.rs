@@ -1,6 +1,7 @@
 //! `net.guifi.Registry1.Admin`: joining, leaving, and what administrators write.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use guifi_bus::Failure;
 use guifi_core::Error;
@@ -35,6 +36,7 @@ fn options(given: &HashMap<String, OwnedVariant>) -> Result<Options, Failure> {
             "terms" => options.terms = text()?,
             "zone" => options.zone = text()?,
             "name" => options.name = text()?,
+            "invitation" => options.invitation = text()?,
             "closed" => options.closed = bool::try_from(value.clone()).map_err(wrong)?,
             "administrators" => {
                 options.administrators = Vec::try_from(value.clone()).map_err(wrong)?;
@@ -105,6 +107,28 @@ impl Admin {
             offer
         });
         Ok(offer.await?.to_string())
+    }
+
+    async fn read_invitation(&self, invitation: String) -> Result<String, Failure> {
+        Ok(join::read_invitation(&invitation)?.to_string())
+    }
+
+    async fn invite(&self, uses: u32, lifetime_seconds: u64) -> Result<String, Failure> {
+        let mut right = [0; 32];
+        getrandom::fill(&mut right)
+            .map_err(|e| Failure::Failed(format!("no randomness to be had: {e}")))?;
+        let life = Duration::from_secs(lifetime_seconds);
+        self.node(move |node, now| node.invite(uses, life, right, now))
+            .await
+    }
+
+    async fn invitations(&self) -> Result<String, Failure> {
+        self.node(|node, now| Ok(json!(node.invitations(now))))
+            .await
+    }
+
+    async fn revoke(&self, which: String) -> Result<String, Failure> {
+        self.node(move |node, now| node.revoke(&which, now)).await
     }
 
     async fn pending(&self) -> Result<String, Failure> {

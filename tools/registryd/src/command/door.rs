@@ -5,12 +5,7 @@ use guifi_bus::{RegistryAdminProxy, RegistryProxy};
 use guifi_core::Error;
 use serde_json::Value;
 
-use super::{print, records, table, text};
-
-fn read(document: &str) -> Result<Value, Error> {
-    serde_json::from_str(document)
-        .map_err(|e| Error::failed(format!("cannot read the answer: {e}")))
-}
+use super::{print, read, records, table, text};
 
 /// Who waits at the door of this box.
 pub(super) async fn pending(json: bool, admin: &RegistryAdminProxy<'_>) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::text;
 
 /// One JSON document a line.
-pub(super) fn lines(records: &[Value]) -> String {
+pub(crate) fn lines(records: &[Value]) -> String {
     records.iter().map(|r| format!("{r}\n")).collect()
 }
 
@@ -86,6 +86,22 @@ fn columns(objects: &[Value], columns: &[(&str, &str)]) -> String {
         &std::iter::once(head)
             .chain(rows)
             .collect::<Vec<Vec<String>>>(),
+    )
+}
+
+/// Invitations.
+pub(crate) fn invitations(list: &[Value]) -> String {
+    columns(
+        list,
+        &[
+            ("NUMBER", "number"),
+            ("STATE", "state"),
+            ("USED", "used"),
+            ("OF", "uses"),
+            ("UNTIL", "expires_at"),
+            ("KEY", "key"),
+            ("BY", "by"),
+        ],
     )
 }
 

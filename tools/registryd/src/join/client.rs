@@ -8,10 +8,12 @@ use guifi_streams::{Client, Configuration, Key, Stream};
 use serde_json::{Value, json};
 
 use super::found::found;
+use super::invited;
 use super::{SILENCE, Verdict, Wish, admit_frame};
 use crate::engine::Handle;
 use crate::frame::{Frame, kind};
 use crate::home::Membership;
+use crate::invitation::Invitation;
 use crate::net::JOIN;
 use crate::node::Home;
 use crate::record::Record;
@@ -41,6 +43,8 @@ pub struct Options {
     pub closed: bool,
     /// Keys of further founding administrators.
     pub administrators: Vec<String>,
+    /// An invitation, which names the community and seeds as well.
+    pub invitation: String,
     /// Where to ask: `KEY@HOST:PORT` or `HOST[:PORT]`.
     pub seeds: Vec<String>,
 }
@@ -64,7 +68,7 @@ pub struct Offer {
     pub founding: Record,
     /// What that says.
     pub community: Founding,
-    stream: Stream,
+    pub(super) stream: Stream,
 }
 
 impl Offer {
@@ -256,15 +260,33 @@ fn enter(
     options: &Options,
     home: Home,
 ) -> Result<Outcome, Error> {
-    if options.seeds.is_empty() {
+    let invitation = match options.invitation.as_str() {
+        "" => None,
+        text => Some(invited::parse(text)?),
+    };
+    let seeds = invitation.as_ref().map(invited::seeds).unwrap_or_default();
+    let seeds: Vec<&String> = options.seeds.iter().chain(&seeds).collect();
+    if seeds.is_empty() {
         return Err(Error::usage("no seed: who is to be asked?")
             .hint("--seed HOST, or --create to found a community"));
     }
     let mut last = None;
-    for seed in &options.seeds {
-        match enter_by(handle, client, seed, options, home.clone()) {
+    for seed in seeds {
+        match enter_by(
+            handle,
+            client,
+            seed,
+            options,
+            invitation.as_ref(),
+            home.clone(),
+        ) {
             Ok(outcome) => return Ok(outcome),
-            Err(e) if e.kind() == Kind::Unavailable || e.kind() == Kind::TryLater => last = Some(e),
+            Err(e) if e.kind() == Kind::Unavailable || e.kind() == Kind::TryLater => {
+                // What a box has said of the invitation is worth more than another's silence.
+                last = last.or(Some(e));
+            }
+            // Word of the invitation may not have reached this one.
+            Err(e) if invitation.is_some() && e.kind() == Kind::NotAllowed => last = Some(e),
             Err(e) => return Err(e),
         }
     }
@@ -276,11 +298,17 @@ fn enter_by(
     client: &Client,
     seed: &str,
     options: &Options,
+    invitation: Option<&Invitation>,
     home: Home,
 ) -> Result<Outcome, Error> {
     let offer = probe(client, seed)?;
     let id = Key(offer.founding.hash).to_string();
     let name = &offer.community.name;
+    if invitation.is_some_and(|i| i.community != offer.founding.hash) {
+        return Err(unavailable(format!(
+            "seed {seed} belongs to the community {name} now, which is not the one of the invitation"
+        )));
+    }
     if !options.community.is_empty() && options.community != *name && options.community != id {
         return Err(Error::failed(format!(
             "seed {seed} belongs to the community {name}, not to {}",
@@ -289,10 +317,14 @@ fn enter_by(
         .hint(format!("guifi-join {name} --seed {seed}")));
     }
     let failed = |e: String| unavailable(format!("seed {seed} does not answer as it should: {e}"));
-    admit_frame(&home, Wish::Member)
-        .write(&mut &offer.stream.socket)
-        .map_err(|e| failed(e.to_string()))?;
-    let verdict = Verdict::read(&offer.stream).map_err(failed)?;
+    let verdict = match invitation {
+        Some(invitation) => invited::ask(&offer, invitation, &home, client.own_key()),
+        None => admit_frame(&home, Wish::Member)
+            .write(&mut &offer.stream.socket)
+            .map_err(|e| e.to_string())
+            .and_then(|()| Verdict::read(&offer.stream)),
+    };
+    let verdict = verdict.map_err(failed)?;
     match verdict.status.as_str() {
         "member" => {}
         "taken" => {

@@ -61,6 +61,10 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+fn is_sound(home: &Home) -> bool {
+    is_label(&home.name) && (home.zone.is_empty() || is_zone(&home.zone))
+}
+
 impl Ledger {
     pub(super) fn note(&mut self, address: Option<IpAddr>, now: Instant) {
         self.0.push((now, address));
@@ -82,36 +86,18 @@ impl Node {
     /// Decides on the request of `key`, seen at `address`, to become a member called `home`.
     pub fn admit(&mut self, key: Key, address: Option<IpAddr>, home: &Home, now: Now) -> Admission {
         let ruling = self.book.ruling();
-        if ruling.is_banned(key) {
-            return Admission::Refused("this key is banned".to_owned());
-        }
-        if !is_label(&home.name) || !(home.zone.is_empty() || is_zone(&home.zone)) {
-            return Admission::Refused("the name or zone is not valid".to_owned());
-        }
-        let member = ruling.is_member(key);
         let able = ruling.may_sponsor(self.own);
         // A stranger at a closed door learns nothing of the names behind it.
-        if !member && ruling.founding.policy == Policy::Closed {
+        let closed = ruling.founding.policy == Policy::Closed && !ruling.is_member(key);
+        if closed && is_sound(home) && !ruling.is_banned(key) {
             return if able {
                 Admission::Wait
             } else {
                 Admission::Ask(self.sponsors_to_ask())
             };
         }
-        let name = (
-            "dns".into(),
-            home.zone.to_ascii_lowercase(),
-            home.name.to_ascii_lowercase(),
-        );
-        if ruling
-            .names
-            .get(&name)
-            .is_some_and(|owner| *owner != ruling.identity(key))
-        {
-            return Admission::Taken;
-        }
-        if member {
-            return Admission::Member(self.proof(key));
+        if let Some(told) = self.before_the_door(key, home) {
+            return told;
         }
         if !able {
             return Admission::Ask(self.sponsors_to_ask());
@@ -156,6 +142,34 @@ impl Node {
         }
     }
 
+    /// What is answered to a request whoever may sponsor: it is banned, its name is not valid
+    /// or taken, or it is a member.
+    pub(super) fn before_the_door(&self, key: Key, home: &Home) -> Option<Admission> {
+        let ruling = self.book.ruling();
+        if ruling.is_banned(key) {
+            return Some(Admission::Refused("this key is banned".to_owned()));
+        }
+        if !is_sound(home) {
+            let why = "the name or zone is not valid".to_owned();
+            return Some(Admission::Refused(why));
+        }
+        let name = (
+            "dns".into(),
+            home.zone.to_ascii_lowercase(),
+            home.name.to_ascii_lowercase(),
+        );
+        if ruling
+            .names
+            .get(&name)
+            .is_some_and(|owner| *owner != ruling.identity(key))
+        {
+            return Some(Admission::Taken);
+        }
+        ruling
+            .is_member(key)
+            .then(|| Admission::Member(self.proof(key)))
+    }
+
     /// Members that may sponsor, those that are there first.
     fn sponsors_to_ask(&self) -> Vec<Key> {
         let ruling = self.book.ruling();
@@ -172,7 +186,7 @@ impl Node {
             .is_some_and(|e| !e.standing.stale)
     }
 
-    fn free_slot(&self, kind: &str, last: u32) -> Option<u32> {
+    pub(super) fn free_slot(&self, kind: &str, last: u32) -> Option<u32> {
         let used: BTreeSet<u32> = self
             .book
             .of_owner(self.own)

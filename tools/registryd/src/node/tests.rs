@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 mod door;
+mod invite;
 mod lapse;
 mod sponsors;
 mod witness;

@@ -55,5 +55,10 @@ pub trait RegistryAdmin {
     fn pending(&self) -> zbus::Result<String>;
     fn approve(&self, who: &str) -> zbus::Result<String>;
     fn refuse(&self, who: &str) -> zbus::Result<String>;
+    fn sponsored(&self, key: &str) -> zbus::Result<String>;
+    fn ban(&self, key: &str, with_sponsored: bool) -> zbus::Result<String>;
+    fn appoint(&self, key: &str) -> zbus::Result<String>;
+    fn dismiss(&self, key: &str) -> zbus::Result<String>;
+    fn confirm_name(&self, name: &str, zone: &str, key: &str) -> zbus::Result<String>;
     fn verify(&self) -> zbus::Result<String>;
 }

@@ -86,6 +86,39 @@ pub enum Action {
     },
     /// List the administrators, the highest rank first
     Administrators,
+    /// Make a member an administrator (administrators)
+    Appoint {
+        /// Key or box name of the member
+        #[arg(value_name = "KEY|BOX")]
+        owner: String,
+    },
+    /// End an appointment that this box has made (administrators)
+    Dismiss {
+        /// Key or box name of the administrator
+        #[arg(value_name = "KEY|BOX")]
+        owner: String,
+    },
+    /// Ban a key for ever (administrators)
+    Ban {
+        /// Key or box name
+        #[arg(value_name = "KEY|BOX")]
+        owner: String,
+        /// Ban also the members that hang on it, instead of sponsoring them
+        #[arg(long)]
+        with_sponsored: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Confirm whose a name is (administrators)
+    ConfirmName {
+        /// The name, with its zone if it has one
+        #[arg(value_name = "NAME[.ZONE]")]
+        name: String,
+        /// Key or box name of the one that claims it; its present holder if not given
+        #[arg(value_name = "KEY|BOX")]
+        owner: Option<String>,
+    },
     /// List the boxes of the community
     Members,
     /// Show the state of the registry

@@ -1,5 +1,6 @@
 //! The command `guifi-registry`.
 
+mod ban;
 mod door;
 pub(crate) mod table;
 
@@ -92,6 +93,29 @@ async fn run(cli: &Command) -> Result<(), Error> {
         Action::Approve { who } => door::decide(cli.json, &admin, who, true).await,
         Action::Refuse { who } => door::decide(cli.json, &admin, who, false).await,
         Action::Administrators => door::administrators(cli.json, &reads).await,
+        Action::Ban {
+            owner,
+            with_sponsored,
+            yes,
+        } => {
+            let key = resolve(&reads, owner).await?;
+            ban::ban(cli.json, &admin, &key, *with_sponsored, *yes).await
+        }
+        Action::Appoint { owner } => {
+            let key = resolve(&reads, owner).await?;
+            ban::rank(cli.json, &admin, &key, true).await
+        }
+        Action::Dismiss { owner } => {
+            let key = resolve(&reads, owner).await?;
+            ban::rank(cli.json, &admin, &key, false).await
+        }
+        Action::ConfirmName { name, owner } => {
+            let key = match owner {
+                Some(owner) => resolve(&reads, owner).await?,
+                None => String::new(),
+            };
+            ban::confirm_name(cli.json, &admin, name, &key).await
+        }
         Action::Members => members(cli, &reads).await,
         Action::Stats => {
             let document = reads

@@ -2,6 +2,7 @@
 //! that happens to it comes in as calls with the time; all that it wants done goes out as
 //! [`Effect`]s. It touches no network and no clock, so that many of them can be simulated.
 
+mod ban;
 mod door;
 mod duties;
 mod further;

@@ -3,6 +3,8 @@
 
 mod town;
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use town::{Place, until};
 use zbus::Variant;
@@ -86,6 +88,65 @@ fn a_founding_administrator_needs_no_approval_and_decides_as_well() {
     assert!(two.says(&["pending"]).contains("three"));
     two.says(&["approve", "three"]);
     three.enter(&two, "three").unwrap();
+}
+
+#[test]
+fn a_banned_box_is_out_everywhere_at_once_and_what_it_sponsored_stays() {
+    let [one, two, three] = std::array::from_fn(|_| Place::new());
+    found(&one, &[]);
+    let invitation = invite(&one, &["--uses", "2"]);
+    for (place, name) in [(&two, "two"), (&three, "three")] {
+        enter_by(place, &one, &invitation, name).unwrap();
+    }
+    for place in [&one, &two, &three] {
+        until("all know each other", || place.names("box").len() == 3);
+    }
+    let own = one.registry(&["ban", "one", "--yes"]);
+    assert_eq!(own.status.code(), Some(1), "{own:?}");
+    let unasked = one.registry(&["ban", "two"]);
+    assert_eq!(unasked.status.code(), Some(2), "{unasked:?}");
+    assert_eq!(
+        two.registry(&["ban", "three", "--yes"]).status.code(),
+        Some(77)
+    );
+    let banned = Instant::now();
+    assert!(one.says(&["ban", "two", "--yes"]).contains("is banned"));
+    let told = until_told(&two);
+    assert!(
+        told["expelled"].as_str().unwrap().contains("banned"),
+        "{told}"
+    );
+    for place in [&one, &three] {
+        until("its records are gone", || place.names("box").len() == 2);
+        until("nobody speaks with it", || {
+            let peers = place.describe()["connected_peers"].clone();
+            !peers.as_array().unwrap().contains(&key(&two).into())
+        });
+    }
+    until("it is alone", || {
+        two.describe()["connected_peers"] == serde_json::json!([])
+    });
+    assert!(
+        banned.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        banned.elapsed()
+    );
+    assert_eq!(three.describe()["members"], 2);
+    assert!(one.says(&["appoint", "three"]).contains("administrator"));
+    until("three knows its rank", || {
+        three.describe()["administrator"] == true
+    });
+    one.says(&["dismiss", "three"]);
+    until("three is a member still", || {
+        let state = three.describe();
+        state["administrator"] == false && state["member"] == true
+    });
+    assert!(one.says(&["confirm-name", "three"]).contains(&key(&three)));
+}
+
+fn until_told(place: &Place) -> Value {
+    until("it is told", || place.describe()["member"] == false);
+    place.describe()
 }
 
 /// The text that guifi-invite prints, and nothing else.

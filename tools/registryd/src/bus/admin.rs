@@ -8,7 +8,7 @@ use guifi_core::Error;
 use serde_json::{Value, json};
 use zbus::{OwnedVariant, interface};
 
-use super::{GOODBYE, RESTART, put, remove, started};
+use super::{GOODBYE, RESTART, key_of, put, remove, started};
 use crate::describe;
 use crate::engine::{Engine, Handle, now};
 use crate::join::{self, Options, Outcome};
@@ -141,6 +141,41 @@ impl Admin {
 
     async fn refuse(&self, who: String) -> Result<String, Failure> {
         self.node(move |node, now| node.refuse(&who, now)).await
+    }
+
+    async fn sponsored(&self, key: String) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.sponsored(key, now)).await
+    }
+
+    async fn ban(&self, key: String, with_sponsored: bool) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.ban(key, with_sponsored, now))
+            .await
+    }
+
+    async fn appoint(&self, key: String) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.appoint(key, now)).await
+    }
+
+    async fn dismiss(&self, key: String) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.dismiss(key, now)).await
+    }
+
+    async fn confirm_name(
+        &self,
+        name: String,
+        zone: String,
+        key: String,
+    ) -> Result<String, Failure> {
+        let key = match key.as_str() {
+            "" => None,
+            key => Some(key_of(key)?),
+        };
+        self.node(move |node, now| node.confirm_name(&name, &zone, key, now))
+            .await
     }
 
     async fn put(

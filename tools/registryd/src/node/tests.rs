@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used)]
+mod ban;
 mod door;
 mod invite;
 mod lapse;

@@ -1,9 +1,12 @@
 //! `guifi-join`: finds out what is wanted, shows what it means, and lets the registry do it.
 
+mod admission;
+mod invited;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use guifi_bus::{RegistryAdminProxy, RegistryProxy};
@@ -17,8 +20,6 @@ use crate::terminal::{ask, confirm, is_interactive, print, say, tame};
 
 /// How long `--wait` waits.
 const WAIT: Duration = Duration::from_secs(60);
-/// The pause before the same question, at first and at last.
-const ASK_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// The longest terms in bytes.
 const MAX_TERMS: u64 = 3000;
 
@@ -56,7 +57,7 @@ pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
     if !joined && !wish.create {
         say(&format!("joining as {} …", place(&wish)));
     }
-    let document = admitted(cli, &wish, &reads, &admin).await?;
+    let document = admission::wait(cli, &wish, &reads, &admin).await?;
     let done: Value = serde_json::from_str(&document).unwrap_or_default();
     if cli.wait
         && !describe(&reads).await?["synced"]
@@ -98,45 +99,6 @@ pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
     })
 }
 
-/// Joins; with `--wait` it asks again, at a gentle pace, until an administrator has approved.
-async fn admitted(
-    cli: &Join,
-    wish: &Wish,
-    reads: &RegistryProxy<'_>,
-    admin: &RegistryAdminProxy<'_>,
-) -> Result<String, Error> {
-    let begin = Instant::now();
-    let mut told = false;
-    loop {
-        let error = match admin.join(options(wish)).await {
-            Ok(document) => return Ok(document),
-            Err(e) if guifi_bus::is_waiting(&e) => guifi_bus::error("cannot join yet", e),
-            // A seed that restarts meanwhile.
-            Err(e) if told && is_passing(&e) => guifi_bus::error("cannot join yet", e),
-            Err(e) => return Err(guifi_bus::error("cannot join", e)),
-        };
-        let key = describe(reads).await?;
-        let key = key["key"].as_str().unwrap_or_default();
-        let way = format!("an administrator lets it in with: guifi-registry approve {key}");
-        if !cli.wait {
-            return Err(error.hint(format!("{way}; guifi-join --wait goes on asking")));
-        }
-        if !told {
-            say(&format!("{error}"));
-            say(&way);
-            say("waiting for the approval …");
-            told = true;
-        }
-        tokio::time::sleep((begin.elapsed() / 8).clamp(ASK_AGAIN.0, ASK_AGAIN.1)).await;
-    }
-}
-
-/// Whether a failure may be over in a moment.
-fn is_passing(error: &zbus::Error) -> bool {
-    matches!(error, zbus::Error::MethodError(name, ..)
-        if ["net.guifi.Error.Unavailable", "net.guifi.Error.TryLater"].contains(&name.as_str()))
-}
-
 async fn describe(reads: &RegistryProxy<'_>) -> Result<Value, Error> {
     let document = reads
         .describe()
@@ -151,7 +113,7 @@ fn again(cli: &Join, state: &Value) -> Wish {
     let held = |member: &str| state[member].as_str().unwrap_or_default().to_owned();
     let community = cli.community.clone().unwrap_or_default();
     Wish {
-        community: if is_invitation(&community) {
+        community: if invited::is_invitation(&community) {
             String::new()
         } else {
             community
@@ -190,8 +152,8 @@ async fn wish(cli: &Join, admin: &RegistryAdminProxy<'_>) -> Result<Wish, Error>
         seeds: cli.seed.clone(),
         invitation: String::new(),
     };
-    if is_invitation(&wish.community) {
-        invited(&mut wish, admin).await?;
+    if invited::is_invitation(&wish.community) {
+        invited::read(&mut wish, admin).await?;
     }
     if wish.create && wish.community.is_empty() {
         return Err(Error::usage("a new community needs a name").hint("guifi-join NAME --create"));
@@ -212,37 +174,6 @@ async fn wish(cli: &Join, admin: &RegistryAdminProxy<'_>) -> Result<Wish, Error>
         consent(cli, &mut wish, admin).await?;
     }
     Ok(wish)
-}
-
-/// Whether a person has given an invitation rather than the name of a community; what exactly
-/// is wrong with it, the registry says.
-fn is_invitation(text: &str) -> bool {
-    let text = text.trim_start();
-    let begins = text
-        .get(..5)
-        .is_some_and(|t| t.eq_ignore_ascii_case("guifi"))
-        && text[5..].starts_with(|c: char| c.is_ascii_digit());
-    // A label has at most 63 characters.
-    begins && text.len() > 63
-}
-
-/// Takes community and seeds from an invitation.
-async fn invited(wish: &mut Wish, admin: &RegistryAdminProxy<'_>) -> Result<(), Error> {
-    let text = std::mem::take(&mut wish.community);
-    if wish.create {
-        return Err(Error::usage("an invitation is for a community that exists"));
-    }
-    let document = admin
-        .read_invitation(&text)
-        .await
-        .map_err(|e| guifi_bus::error("cannot join", e))?;
-    let read: Value = serde_json::from_str(&document).unwrap_or_default();
-    wish.community = read["community"].as_str().unwrap_or_default().to_owned();
-    let seeds = read["seeds"].as_array().into_iter().flatten();
-    wish.seeds
-        .extend(seeds.filter_map(|s| Some(s.as_str()?.to_owned())));
-    wish.invitation = text;
-    Ok(())
 }
 
 /// Finds the community on the link.

@@ -10,14 +10,15 @@ mod invite;
 mod lapse;
 mod links;
 mod presence;
+mod redeem;
 mod sponsor;
 mod standing;
 mod witness;
 mod write;
 
 pub use crate::store::Request;
-pub use invite::{Grant, use_of};
 pub use lapse::LapsePace;
+pub use redeem::{Grant, use_of};
 pub use sponsor::{Admission, Pace};
 pub use write::{WriteError, WritePace};
 

@@ -30,11 +30,12 @@ pub fn countersigned(community: &Hash, invite: Key, slot: u32, joiner: Key, time
     .concat()
 }
 
-/// Whether a `member` record of an invitation's key has a slot that any invitation can have:
-/// whoever holds one shall not fill the books with others.
+/// Whether a `member` record of an invitation's key is a use in a slot that any invitation can
+/// have: whoever holds one shall neither fill the books with others nor, by a removal or a
+/// record that the latest wins, undo the use of somebody else.
 #[must_use]
 pub fn is_use(record: &Record) -> bool {
-    slot(&record.key.name, MAX_USES - 1).is_some()
+    slot(&record.key.name, MAX_USES - 1).is_some() && record.json().contains_key("invite")
 }
 
 /// A sponsorship waiting for its sponsor to be found a member.

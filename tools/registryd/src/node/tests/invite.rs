@@ -196,29 +196,40 @@ fn of_two_uses_in_a_split_the_earlier_wins_and_the_loser_is_told() {
 }
 
 #[test]
-fn a_holder_cannot_fill_the_books() {
+fn a_holder_can_neither_fill_the_books_nor_undo_the_use_of_another() {
     let mut town = Town::founded("closed", 1, 1);
     let invitation = town.invites(1, DAY);
-    let now = town.now(0);
-    let signed = |name: &str| {
+    let joiner = Signer::new(60);
+    assert!(matches!(
+        town.asks(0, &invitation, &joiner),
+        Admission::Member(_)
+    ));
+    let (now, community) = (town.now(0), town.founding.hash);
+    let signed = |name: &str, body: Option<Value>| {
         let key = crate::record::RecordKey {
             owner: invitation.key(),
             kind: "member".into(),
             name: name.into(),
         };
         let draft = Draft {
-            community: town.founding.hash,
+            community,
             key,
-            version: T,
+            version: T + 1000,
             expires: 0,
-            body: json!({"key": invitation.key(), "invite": true})
-                .as_object()
-                .cloned(),
+            body: body.and_then(|b| b.as_object().cloned()),
         };
         draft.sign(|c| Ok(invitation.sign(CONTEXT, c))).unwrap()
     };
-    let flood = vec![signed("1024"), signed("007"), signed("x")];
+    let used = json!({"key": invitation.key(), "invite": true});
+    let wrong = vec![
+        signed("1024", Some(used.clone())),
+        signed("007", Some(used.clone())),
+        signed("x", Some(used)),
+        signed("0", None),
+        signed("0", Some(json!({"key": invitation.key()}))),
+    ];
     let before = town.node(0).book().records().count();
-    town.node(0).merge(flood, now);
+    town.node(0).merge(wrong, now);
     assert_eq!(town.node(0).book().records().count(), before);
+    assert!(town.node(0).book().ruling().is_member(joiner.key()));
 }

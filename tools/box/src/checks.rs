@@ -225,7 +225,9 @@ fn registry(document: &Value) -> Part {
         )
         .hint("talk to an administrator of the community");
     }
-    if document["member"] == false {
+    // After a damaged database the records that say so are still on their way.
+    let empty = document["expelled"].is_null() && document["damaged_database"].is_string();
+    if document["member"] == false && !empty {
         let why = document["expelled"].as_str();
         let why = why.unwrap_or("nobody who sponsors it is a member");
         return Part::new(

@@ -236,6 +236,18 @@ fn registry(document: &Value) -> Part {
         )
         .hint("talk to an administrator of the community");
     }
+    // After a damaged database the records that say so are still on their way.
+    let empty = document["expelled"].is_null() && document["damaged_database"].is_string();
+    if document["member"] == false && !empty {
+        let why = document["expelled"].as_str();
+        let why = why.unwrap_or("nobody who sponsors it is a member");
+        return Part::new(
+            name,
+            State::Down,
+            format!("this box is no member of {community} any more: {why}"),
+        )
+        .hint("ask an administrator, or for a new invitation; then guifi-leave and guifi-join");
+    }
     if !flag(document, "saved") {
         return Part::new(name, State::Down, "records cannot be written to the disk")
             .hint("is it full? df /var/lib/guifi");

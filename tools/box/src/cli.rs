@@ -8,11 +8,18 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "guifi-join", version)]
 pub struct Join {
-    /// Name or identity of the community
+    /// Name or identity of the community, or an invitation
+    #[arg(value_name = "COMMUNITY|INVITATION")]
     pub community: Option<String>,
     /// Found the community, with this box as its administrator
     #[arg(long, conflicts_with = "seed")]
     pub create: bool,
+    /// Only administrators admit to the new community, or their invitations
+    #[arg(long, requires = "create")]
+    pub closed: bool,
+    /// Key of one more founding administrator; may be given several times
+    #[arg(long, value_name = "KEY", requires = "create")]
+    pub admin_key: Vec<String>,
     /// DNS domain of the new community (NAME.internal if not given)
     #[arg(long, requires = "create")]
     pub domain: Option<String>,
@@ -28,7 +35,7 @@ pub struct Join {
     /// File with the terms of the new community
     #[arg(long, value_name = "FILE", requires = "create")]
     pub terms: Option<PathBuf>,
-    /// Wait until the records of the community are here
+    /// Wait until an administrator has approved, if need be, and the records are here
     #[arg(long)]
     pub wait: bool,
     /// Agree to the community's terms, and trust a seed whose key is not given

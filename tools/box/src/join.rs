@@ -1,5 +1,8 @@
 //! `guifi-join`: finds out what is wanted, shows what it means, and lets the registry do it.
 
+mod admission;
+mod invited;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
@@ -25,11 +28,14 @@ const MAX_TERMS: u64 = 3000;
 struct Wish {
     community: String,
     create: bool,
+    closed: bool,
+    administrators: Vec<String>,
     domain: String,
     terms: String,
     zone: String,
     name: String,
     seeds: Vec<String>,
+    invitation: String,
 }
 
 pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
@@ -51,7 +57,7 @@ pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
     if !joined && !wish.create {
         say(&format!("joining as {} …", place(&wish)));
     }
-    let document = admin.join(options(&wish)).await.map_err(failed)?;
+    let document = admission::wait(cli, &wish, &reads, &admin).await?;
     let done: Value = serde_json::from_str(&document).unwrap_or_default();
     if cli.wait
         && !describe(&reads).await?["synced"]
@@ -79,7 +85,12 @@ pub(crate) async fn run(cli: &Join) -> Result<(), Error> {
         (true, true, _) => format!("this box is now called {}\n", place(&wish)),
         (false, _, true) => format!(
             "founded the community {name} ({domain})\n\
-             others join with: guifi-join {name} --seed ADDRESS-OF-THIS-BOX\n"
+             others join with: {}\n",
+            if wish.closed {
+                "guifi-join INVITATION, which guifi-invite prints".to_owned()
+            } else {
+                format!("guifi-join {name} --seed ADDRESS-OF-THIS-BOX")
+            }
         ),
         (false, _, false) => format!(
             "joined the community {name} ({domain}) as {}\n",
@@ -100,8 +111,13 @@ async fn describe(reads: &RegistryProxy<'_>) -> Result<Value, Error> {
 /// A member that joins again changes at most what it is called.
 fn again(cli: &Join, state: &Value) -> Wish {
     let held = |member: &str| state[member].as_str().unwrap_or_default().to_owned();
+    let community = cli.community.clone().unwrap_or_default();
     Wish {
-        community: cli.community.clone().unwrap_or_default(),
+        community: if invited::is_invitation(&community) {
+            String::new()
+        } else {
+            community
+        },
         name: cli.name.clone().unwrap_or_else(|| held("wished_name")),
         zone: cli.zone.clone().unwrap_or_else(|| held("zone")),
         ..Wish::default()
@@ -122,6 +138,8 @@ async fn wish(cli: &Join, admin: &RegistryAdminProxy<'_>) -> Result<Wish, Error>
     let mut wish = Wish {
         community: cli.community.clone().unwrap_or_default(),
         create: cli.create,
+        closed: cli.closed,
+        administrators: cli.admin_key.clone(),
         domain: cli.domain.clone().unwrap_or_default(),
         terms: cli
             .terms
@@ -132,7 +150,11 @@ async fn wish(cli: &Join, admin: &RegistryAdminProxy<'_>) -> Result<Wish, Error>
         zone: cli.zone.clone().unwrap_or_default(),
         name: cli.name.clone().unwrap_or_else(host_name),
         seeds: cli.seed.clone(),
+        invitation: String::new(),
     };
+    if invited::is_invitation(&wish.community) {
+        invited::read(&mut wish, admin).await?;
+    }
     if wish.create && wish.community.is_empty() {
         return Err(Error::usage("a new community needs a name").hint("guifi-join NAME --create"));
     }
@@ -221,7 +243,8 @@ fn choose(wish: &mut Wish, interactive: bool) -> Result<(), Error> {
 /// Shows what joining means and asks for consent; pins the key that was shown.
 async fn consent(cli: &Join, wish: &mut Wish, admin: &RegistryAdminProxy<'_>) -> Result<(), Error> {
     let keyless = wish.seeds.iter().any(|s| !s.contains('@'));
-    if !cli.yes && !is_interactive() {
+    let invited = !wish.invitation.is_empty();
+    if !cli.yes && !is_interactive() && (keyless || !invited) {
         if keyless {
             return Err(
                 Error::usage("a seed without its key is trusted only with --yes")
@@ -260,8 +283,12 @@ async fn consent(cli: &Join, wish: &mut Wish, admin: &RegistryAdminProxy<'_>) ->
                 } else {
                     format!("terms\n{terms}\n")
                 });
-                if !cli.yes && !confirm("Join")? {
+                if !cli.yes && is_interactive() && !confirm("Join")? {
                     return Err(Error::failed("not joined"));
+                }
+                if invited {
+                    // All its seeds have keys; the next one may know more of it.
+                    return Ok(());
                 }
                 let host = seed.rsplit('@').next().unwrap_or(seed);
                 wish.seeds = vec![format!("{}@{host}", text("/key"))];
@@ -304,14 +331,22 @@ fn options(wish: &Wish) -> HashMap<&'static str, OwnedVariant> {
         ("terms", &wish.terms),
         ("zone", &wish.zone),
         ("name", &wish.name),
+        ("invitation", &wish.invitation),
     ];
     let mut options: HashMap<&str, OwnedVariant> = texts
         .into_iter()
         .filter_map(|(key, text)| Some((key, zbus::Variant::from(text.clone()).try_into().ok()?)))
         .collect();
     options.insert("create", wish.create.into());
-    if let Ok(seeds) = zbus::Variant::from(wish.seeds.clone()).try_into() {
-        options.insert("seeds", seeds);
-    }
+    options.insert("closed", wish.closed.into());
+    let lists = [
+        ("seeds", &wish.seeds),
+        ("administrators", &wish.administrators),
+    ];
+    options.extend(
+        lists.into_iter().filter_map(|(key, list)| {
+            Some((key, zbus::Variant::from(list.clone()).try_into().ok()?))
+        }),
+    );
     options
 }

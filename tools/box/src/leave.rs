@@ -5,7 +5,7 @@ use guifi_core::Error;
 use serde_json::Value;
 
 use crate::cli::Leave;
-use crate::terminal::{confirm, is_interactive, print, tame};
+use crate::terminal::{confirm, is_interactive, print, say, tame};
 
 pub(crate) async fn run(cli: &Leave) -> Result<(), Error> {
     let connection = guifi_bus::connect().await?;
@@ -19,6 +19,14 @@ pub(crate) async fn run(cli: &Leave) -> Result<(), Error> {
             .and_then(Value::as_str)
             .unwrap_or_default(),
     );
+    let administrators = state["administrators"].as_array().map_or(0, Vec::len);
+    let last = state["administrator"] == true && administrators == 1;
+    if last && state["members"].as_u64().unwrap_or_default() > 1 {
+        say(&format!(
+            "this box is the last administrator of {name}: nobody can admit or ban there any more\n\
+             hint: guifi-registry appoint KEY makes another one first"
+        ));
+    }
     if !cli.yes && state["joined"].as_bool().unwrap_or_default() {
         if !is_interactive() {
             return Err(Error::usage("nobody is there to confirm").hint("guifi-leave --yes"));

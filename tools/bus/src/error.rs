@@ -22,6 +22,8 @@ pub enum Failure {
     Unavailable(String),
     /// It may succeed later.
     TryLater(String),
+    /// It waits for somebody's decision; the same call may succeed later.
+    Waiting(String),
     /// It failed.
     Failed(String),
 }
@@ -37,6 +39,15 @@ impl From<Error> for Failure {
             Kind::NotAllowed => Self::NotAllowed(text),
         }
     }
+}
+
+/// Name of [`Failure::Waiting`].
+const WAITING: &str = "net.guifi.Error.Waiting";
+
+/// Whether a call failed because somebody has to decide first.
+#[must_use]
+pub fn is_waiting(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, ..) if name.as_str() == WAITING)
 }
 
 /// Turns a failed call into an error of this program; `attempt` says what was wanted.
@@ -67,7 +78,7 @@ pub fn error(attempt: &str, error: zbus::Error) -> Error {
         | "org.freedesktop.systemd1.NoSuchUnit"
         | "org.freedesktop.DBus.Error.TimedOut"
         | "org.freedesktop.DBus.Error.NoReply" => Kind::Unavailable,
-        "net.guifi.Error.TryLater" => Kind::TryLater,
+        "net.guifi.Error.TryLater" | WAITING => Kind::TryLater,
         _ => Kind::Failed,
     };
     let made = Error::new(kind, format!("{attempt}: {detail}"));

@@ -15,7 +15,7 @@ mod registry;
 
 pub use discovery::{DiscoveryAdminProxy, DiscoveryProxy};
 pub use dns::{DnsAdminProxy, DnsProxy};
-pub use error::{Failure, error};
+pub use error::{Failure, error, is_waiting};
 pub use lines::{read_lines, sealed_file};
 pub use mirror::{MirrorAdminProxy, MirrorProxy};
 pub use peer::{PeerAdminProxy, PeerProxy};

@@ -48,5 +48,17 @@ pub trait RegistryAdmin {
     fn probe(&self, seed: &str) -> zbus::Result<String>;
     fn put(&self, kind: &str, name: &str, body: &str, lifetime_seconds: u32) -> zbus::Result<u64>;
     fn remove(&self, kind: &str, name: &str) -> zbus::Result<()>;
+    fn read_invitation(&self, invitation: &str) -> zbus::Result<String>;
+    fn invite(&self, uses: u32, lifetime_seconds: u64) -> zbus::Result<String>;
+    fn invitations(&self) -> zbus::Result<String>;
+    fn revoke(&self, which: &str) -> zbus::Result<String>;
+    fn pending(&self) -> zbus::Result<String>;
+    fn approve(&self, who: &str) -> zbus::Result<String>;
+    fn refuse(&self, who: &str) -> zbus::Result<String>;
+    fn sponsored(&self, key: &str) -> zbus::Result<String>;
+    fn ban(&self, key: &str, with_sponsored: bool) -> zbus::Result<String>;
+    fn appoint(&self, key: &str) -> zbus::Result<String>;
+    fn dismiss(&self, key: &str) -> zbus::Result<String>;
+    fn confirm_name(&self, name: &str, zone: &str, key: &str) -> zbus::Result<String>;
     fn verify(&self) -> zbus::Result<String>;
 }

@@ -32,6 +32,7 @@ pub fn commands() -> Vec<Command> {
         guifi_box::cli::Backup::command(),
         guifi_discoveryd::cli::Browse::command(),
         guifi_dnsd::cli::Command::command(),
+        guifi_registryd::cli::Invite::command(),
         guifi_box::cli::Join::command(),
         guifi_box::cli::Leave::command(),
         guifi_mirrord::cli::Command::command(),

@@ -259,6 +259,9 @@ impl Book {
             return Verdict::Refuse("its owner is banned".to_owned());
         }
         let invitation = record.key.kind == "member" && self.ruling.invitations.contains(&owner);
+        if invitation && !rules::is_use(record) {
+            return Verdict::Refuse("it is no use of an invitation".to_owned());
+        }
         if !self.ruling.counts(record) && !invitation {
             return if self
                 .ruling

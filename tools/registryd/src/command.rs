@@ -1,6 +1,8 @@
 //! The command `guifi-registry`.
 
-mod table;
+mod ban;
+mod door;
+pub(crate) mod table;
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -87,6 +89,33 @@ async fn run(cli: &Command) -> Result<(), Error> {
                 format!("{kind}/{name} is removed\n")
             })
         }
+        Action::Pending => door::pending(cli.json, &admin).await,
+        Action::Approve { who } => door::decide(cli.json, &admin, who, true).await,
+        Action::Refuse { who } => door::decide(cli.json, &admin, who, false).await,
+        Action::Administrators => door::administrators(cli.json, &reads).await,
+        Action::Ban {
+            owner,
+            with_sponsored,
+            yes,
+        } => {
+            let key = resolve(&reads, owner).await?;
+            ban::ban(cli.json, &admin, &key, *with_sponsored, *yes).await
+        }
+        Action::Appoint { owner } => {
+            let key = resolve(&reads, owner).await?;
+            ban::rank(cli.json, &admin, &key, true).await
+        }
+        Action::Dismiss { owner } => {
+            let key = resolve(&reads, owner).await?;
+            ban::rank(cli.json, &admin, &key, false).await
+        }
+        Action::ConfirmName { name, owner } => {
+            let key = match owner {
+                Some(owner) => resolve(&reads, owner).await?,
+                None => String::new(),
+            };
+            ban::confirm_name(cli.json, &admin, name, &key).await
+        }
         Action::Members => members(cli, &reads).await,
         Action::Stats => {
             let document = reads
@@ -140,7 +169,8 @@ async fn resolve(reads: &RegistryProxy<'_>, owner: &str) -> Result<String, Error
     }
 }
 
-fn text<'a>(record: &'a Value, member: &str) -> &'a str {
+/// The text of a member of a document.
+pub(crate) fn text<'a>(record: &'a Value, member: &str) -> &'a str {
     record
         .get(member)
         .and_then(Value::as_str)
@@ -217,7 +247,20 @@ async fn members(cli: &Command, reads: &RegistryProxy<'_>) -> Result<(), Error> 
     })
 }
 
-fn print(text: &str) -> Result<(), Error> {
+/// Reads a document that the daemon has sent.
+pub(crate) fn read(document: &str) -> Result<Value, Error> {
+    serde_json::from_str(document)
+        .map_err(|e| Error::failed(format!("cannot read the answer: {e}")))
+}
+
+/// Says something beside the result.
+pub(crate) fn note(text: &str) {
+    // Nobody is told about a closed standard error.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes the result.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

@@ -21,6 +21,7 @@ pub(crate) fn document(engine: &mut Engine) -> String {
         return json!({"joined": false, "key": key, "peerd": peer}).to_string();
     };
     let now = now();
+    let pending = node.pending(now).len();
     let ruling = node.book().ruling();
     let view = node.book().view();
     let own = node.own();
@@ -60,7 +61,14 @@ pub(crate) fn document(engine: &mut Engine) -> String {
             .unwrap_or_else(|| json!([])),
         "administrator": ruling.is_administrator(own),
         "member": ruling.is_member(own),
+        "expelled": node.expelled(),
         "banned": ruling.is_banned(own),
+        "administrators": ruling
+            .administrators
+            .iter()
+            .filter_map(|identity| ruling.members.get(identity).map(|m| m.current))
+            .collect::<Vec<_>>(),
+        "pending": pending,
         "members": ruling.members.len(),
         "boxes": boxes.0,
         "boxes_live": boxes.1,

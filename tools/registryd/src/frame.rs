@@ -39,6 +39,10 @@ pub mod kind {
     pub const WITNESS: u8 = 11;
     /// The answer (`join`): a canonical CBOR map, empty if that is not known.
     pub const WITNESSED: u8 = 12;
+    /// Please admit me, I have an invitation (`join`): a canonical CBOR map.
+    pub const INVITED: u8 = 13;
+    /// Then sign this use of it (`join`): a canonical CBOR map.
+    pub const GRANT: u8 = 14;
 }
 
 /// One frame.

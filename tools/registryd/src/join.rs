@@ -7,15 +7,19 @@
 
 mod ask;
 mod client;
+mod found;
+mod invited;
 mod pass;
 mod testify;
+mod verdict;
 
 pub(crate) use ask::ask;
-pub use client::{Offer, Options, join, probe};
+pub use client::{Offer, Options, Outcome, join, probe};
+pub(crate) use invited::read as read_invitation;
 use testify::testify;
+pub use verdict::Verdict;
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -28,7 +32,6 @@ use crate::engine::{Handle, now};
 use crate::frame::{Frame, kind};
 use crate::net::{JOIN, Place};
 use crate::node::{Admission, Home};
-use crate::record::Record;
 
 /// How long the other side may be silent.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -36,71 +39,6 @@ const SILENCE: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Requests of one address a minute.
 const PER_MINUTE: u32 = 20;
-/// The most records that prove a membership: a chain of dozens of sponsors.
-const MAX_PROOF: usize = 256;
-
-/// The verdict on a request, as it travels.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Verdict {
-    /// `member`, `wait`, `later`, `taken` or `refused`.
-    pub status: String,
-    /// Why, for a person.
-    pub reason: String,
-    /// The records that prove the membership.
-    pub proof: Vec<Record>,
-}
-
-impl Verdict {
-    fn new(status: &str, reason: impl Into<String>) -> Self {
-        Self {
-            status: status.to_owned(),
-            reason: reason.into(),
-            proof: Vec::new(),
-        }
-    }
-
-    fn write(&self, stream: &Stream) -> std::io::Result<()> {
-        let map = object(json!({"status": self.status, "reason": self.reason}));
-        let payload = body::encode(&map).unwrap_or_default();
-        let mut out = std::io::BufWriter::new(&stream.socket);
-        Frame::new(kind::VERDICT, payload).write(&mut out)?;
-        for record in &self.proof {
-            Frame::new(kind::RECORD, record.encode()).write(&mut out)?;
-        }
-        Frame::new(kind::DONE, []).write(&mut out)?;
-        out.flush()
-    }
-
-    fn read(stream: &Stream) -> Result<Self, String> {
-        let mut input = &stream.socket;
-        let frame = Frame::read(&mut input).map_err(|e| e.to_string())?;
-        if frame.kind != kind::VERDICT {
-            return Err("the answer is not a verdict".to_owned());
-        }
-        let map = body::decode(&frame.payload)?;
-        let text = |member: &str| {
-            map.get(member)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let mut verdict = Self {
-            status: text("status"),
-            reason: text("reason"),
-            proof: Vec::new(),
-        };
-        loop {
-            let frame = Frame::read(&mut input).map_err(|e| e.to_string())?;
-            match frame.kind {
-                kind::DONE => return Ok(verdict),
-                kind::RECORD if verdict.proof.len() < MAX_PROOF => {
-                    verdict.proof.push(Record::decode(&frame.payload)?);
-                }
-                other => return Err(format!("frame {other} is out of place")),
-            }
-        }
-    }
-}
 
 fn object(value: Value) -> Map<String, Value> {
     match value {
@@ -109,13 +47,25 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
+/// What the box that asks calls itself.
+fn home_in(request: &Map<String, Value>) -> Home {
+    let text = |member: &str| {
+        let text = request.get(member).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    Home {
+        name: text("name"),
+        zone: text("zone"),
+    }
+}
+
 /// For whom or what admission is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Wish {
     /// To become a member.
     Member,
-    /// That another becomes a member.
-    Other(Key),
+    /// That another, seen at an address, becomes a member.
+    Other(Key, Option<IpAddr>),
     /// One more sponsor, for a member.
     Further,
 }
@@ -124,10 +74,17 @@ enum Wish {
 fn admit_frame(home: &Home, wish: Wish) -> Frame {
     let mut map = object(json!({"name": home.name, "zone": home.zone}));
     match wish {
-        Wish::Member => None,
-        Wish::Other(key) => map.insert("key".to_owned(), key.to_string().into()),
-        Wish::Further => map.insert("further".to_owned(), true.into()),
-    };
+        Wish::Member => {}
+        Wish::Other(key, address) => {
+            map.insert("key".to_owned(), key.to_string().into());
+            if let Some(address) = address {
+                map.insert("address".to_owned(), address.to_string().into());
+            }
+        }
+        Wish::Further => {
+            map.insert("further".to_owned(), true.into());
+        }
+    }
     Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
 }
 
@@ -216,6 +173,11 @@ fn converse(stream: &Stream, place: Place, handle: &Handle) -> Result<(), String
                 };
                 verdict.write(stream).map_err(io)?;
             }
+            kind::INVITED => {
+                let map = body::decode(&frame.payload)?;
+                let verdict = invited::serve(stream, &map, handle)?;
+                verdict.write(stream).map_err(io)?;
+            }
             kind::WITNESS if stream.member => {
                 let answer = testify(stream, handle)?;
                 answer.write(&mut &stream.socket).map_err(io)?;
@@ -246,10 +208,7 @@ fn decide(
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let home = Home {
-        name: text("name").to_owned(),
-        zone: text("zone").to_owned(),
-    };
+    let home = home_in(request);
     // Only a member may ask for another; a passed-on request is not passed on again.
     let passed_on = request.contains_key("key") && stream.member;
     let further = stream.member && request.get("further") == Some(&Value::Bool(true));
@@ -260,39 +219,38 @@ fn decide(
     } else {
         stream.peer
     };
+    // The pace is kept towards those who come themselves; the door has its own count.
+    let (place, seen) = if passed_on {
+        (None, text("address").parse().ok())
+    } else {
+        (address, address)
+    };
     let asked = home.clone();
     let (admission, client) = handle
         .call(move |engine| {
             let client = engine.client();
-            let place = if passed_on { None } else { address };
-            let admission = if further && !passed_on {
-                engine.node()?.sponsor_further(key, place, now())
+            let node = engine.node()?;
+            let mut admission = if further && !passed_on {
+                node.sponsor_further(key, place, now())
             } else {
-                engine.node()?.admit(key, place, &asked, now())
+                node.admit(key, place, &asked, now())
             };
+            if matches!(admission, Admission::Wait) {
+                admission = node.knock(key, seen, &asked, now());
+            }
             // The newcomer comes back at once: peerd must know it before it reads the verdict.
             engine.configure_now()?;
             Ok((admission, client?))
         })
         .and_then(|r: Result<_, guifi_core::Error>| r)
         .map_err(|e| e.to_string())?;
-    Ok(Decision::Own(match admission {
-        Admission::Member(proof) => Verdict {
-            proof,
-            ..Verdict::new("member", "")
-        },
-        Admission::Wait => Verdict::new("wait", "an administrator has to approve"),
-        Admission::Taken => Verdict::new("taken", "another box has this name in this zone"),
-        Admission::Later(why) => Verdict::new("later", why),
-        Admission::Refused(why) => Verdict::new("refused", why),
-        Admission::Ask(_) if passed_on => Verdict::new("later", "this box may not sponsor"),
-        Admission::Ask(_) => {
-            return Ok(Decision::Others(pass::Request {
-                client,
-                key,
-                address,
-                home,
-            }));
-        }
-    }))
+    Ok(match admission {
+        Admission::Ask(_) if !passed_on => Decision::Others(pass::Request {
+            client,
+            key,
+            address,
+            home,
+        }),
+        decided => Decision::Own(Verdict::of(decided)),
+    })
 }

@@ -12,6 +12,8 @@ pub mod engine;
 pub mod frame;
 pub mod gossip;
 mod home;
+pub mod invitation;
+mod invite;
 pub mod join;
 pub mod kinds;
 mod net;
@@ -46,4 +48,10 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn command_main() -> ExitCode {
     guifi_core::run("guifi-registry", command::main)
+}
+
+/// The command that invites.
+#[must_use]
+pub fn invite_main() -> ExitCode {
+    guifi_core::run("guifi-invite", invite::main)
 }

@@ -2,16 +2,23 @@
 //! that happens to it comes in as calls with the time; all that it wants done goes out as
 //! [`Effect`]s. It touches no network and no clock, so that many of them can be simulated.
 
+mod ban;
+mod door;
 mod duties;
 mod further;
+mod invite;
 mod lapse;
 mod links;
 mod presence;
+mod redeem;
 mod sponsor;
+mod standing;
 mod witness;
 mod write;
 
+pub use crate::store::Request;
 pub use lapse::LapsePace;
+pub use redeem::{Grant, use_of};
 pub use sponsor::{Admission, Pace};
 pub use write::{WriteError, WritePace};
 
@@ -170,6 +177,8 @@ pub struct Node {
     /// Whom this box has sponsored beside others.
     further: sponsor::Ledger,
     absences: lapse::Absences,
+    door: door::Door,
+    standing: standing::Standing,
     witnessing: witness::Witnessing,
     schedule: Schedule,
     synced: bool,
@@ -201,6 +210,7 @@ impl Node {
             records,
             absences,
             taken_back,
+            requests,
             ..
         } = stored;
         let community = founding.hash;
@@ -236,6 +246,8 @@ impl Node {
             sponsored: sponsor::Ledger::default(),
             further: sponsor::Ledger::default(),
             absences: lapse::Absences::new(absences),
+            door: door::Door::new(requests),
+            standing: standing::Standing::default(),
             witnessing: witness::Witnessing::new(now.at),
             schedule: Schedule::new(now.at),
             synced: false,
@@ -253,6 +265,7 @@ impl Node {
                 .filter(|c| matches!(c, Change::Drop(_)))
                 .collect(),
         );
+        node.ruled(now);
         node.synced = node.book.ruling().members.len() <= 1;
         Ok(node)
     }
@@ -365,7 +378,9 @@ impl Node {
             .map(|r| r.version)
             .fold(self.own_last, u64::max);
         let met = merged.accepted.iter().any(|r| r.key.kind == "box");
-        if merged.ruling_changed || met {
+        if merged.ruling_changed {
+            self.ruled(now);
+        } else if met {
             self.schedule.configure_soon(now.at);
         }
         for record in &merged.accepted {

@@ -14,7 +14,7 @@ mod proof;
 mod quota;
 mod rotations;
 
-pub use members::{LAST_ADMINISTRATOR_SLOT, LAST_MEMBER_SLOT, countersigned};
+pub use members::{LAST_ADMINISTRATOR_SLOT, LAST_MEMBER_SLOT, countersigned, is_use};
 pub use names::{Claim, is_label, is_zone};
 pub use presence::is_absent;
 pub use quota::{MAX_SERVICES_PER_TYPE, counted, limit_bytes};

@@ -1,6 +1,10 @@
 //! The records on disk: SQLite in WAL mode with full synchronisation, so that what was
 //! acknowledged survives a crash and a power cut.
 
+mod requests;
+
+pub use requests::Request;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +48,8 @@ pub struct Opened {
     pub absences: Vec<Absence>,
     /// As kept by [`Store::set_taken_back`], or 0.
     pub taken_back: u64,
+    /// Who asked to be let in, as kept by [`Store::set_requests`].
+    pub requests: Vec<Request>,
     /// Where a damaged database was set aside, if there was one.
     pub set_aside: Option<PathBuf>,
 }
@@ -95,6 +101,7 @@ impl Store {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(requests::TABLE)?;
         let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
             return Err(damage(&sound));
@@ -114,11 +121,13 @@ impl Store {
         let absences = read_absences(&connection)?;
         let taken_back: Option<i64> =
             connection.query_row("SELECT max(highest) FROM taken_back", [], |row| row.get(0))?;
+        let requests = requests::read(&connection)?;
         Ok(Opened {
             store: Self { connection },
             records,
             absences,
             taken_back: taken_back.unwrap_or(0).cast_unsigned(),
+            requests,
             set_aside: None,
         })
     }

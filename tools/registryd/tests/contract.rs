@@ -29,6 +29,10 @@ fn the_manuals_name_every_option_key_and_member() {
         &page("guifi-registry.1"),
         &cli::Command::command(),
     ));
+    faults.extend(command_faults(
+        &page("guifi-invite.1"),
+        &cli::Invite::command(),
+    ));
     faults.extend(key_faults(&page("guifi-registryd.toml.5"), config::KEYS));
     let bus_page = page("net.guifi.Registry1.5");
     faults.extend(member_faults(&bus_page, &interface("net.guifi.Registry1")));

@@ -144,3 +144,29 @@ fn each_cause_is_named() {
     );
     says(|e| e.bus = Some("no bus".into()), "bus", Down, "no bus");
 }
+
+#[test]
+fn a_box_that_is_no_member_any_more_says_why() {
+    let expelled = |e: &mut Evidence| {
+        set(&mut e.registry, "member", json!(false));
+        set(&mut e.registry, "expelled", json!("its place was used"));
+    };
+    says(
+        expelled,
+        "registryd",
+        State::Down,
+        "no member of osona any more: its place was used",
+    );
+    let restarted = |e: &mut Evidence| set(&mut e.registry, "member", json!(false));
+    says(
+        restarted,
+        "registryd",
+        State::Down,
+        "nobody who sponsors it",
+    );
+    let rebuilding = |e: &mut Evidence| {
+        set(&mut e.registry, "member", json!(false));
+        set(&mut e.registry, "damaged_database", json!("x"));
+    };
+    says(rebuilding, "registryd", State::Degraded, "has been rebuilt");
+}

@@ -1,15 +1,18 @@
 //! `net.guifi.Registry1.Admin`: joining, leaving, and what administrators write.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use guifi_bus::Failure;
 use guifi_core::Error;
+use serde_json::{Value, json};
 use zbus::{OwnedVariant, interface};
 
-use super::{GOODBYE, put, remove};
+use super::{GOODBYE, RESTART, key_of, put, remove, started};
 use crate::describe;
-use crate::engine::{Engine, Handle};
-use crate::join::{self, Options};
+use crate::engine::{Engine, Handle, now};
+use crate::join::{self, Options, Outcome};
+use crate::node::{Node, Now};
 use crate::rights;
 
 pub(super) struct Admin(pub(super) Handle);
@@ -33,6 +36,11 @@ fn options(given: &HashMap<String, OwnedVariant>) -> Result<Options, Failure> {
             "terms" => options.terms = text()?,
             "zone" => options.zone = text()?,
             "name" => options.name = text()?,
+            "invitation" => options.invitation = text()?,
+            "closed" => options.closed = bool::try_from(value.clone()).map_err(wrong)?,
+            "administrators" => {
+                options.administrators = Vec::try_from(value.clone()).map_err(wrong)?;
+            }
             "create" => options.create = bool::try_from(value.clone()).map_err(wrong)?,
             "seeds" => options.seeds = Vec::try_from(value.clone()).map_err(wrong)?,
             other => return Err(Failure::Invalid(format!("there is no option '{other}'"))),
@@ -50,14 +58,29 @@ fn may_administer(kind: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+impl Admin {
+    /// Asks the node of a box that has joined; its answer is a document.
+    async fn node(
+        &self,
+        mut work: impl FnMut(&mut Node, Now) -> Result<Value, Error> + Send + 'static,
+    ) -> Result<String, Failure> {
+        let answer = started(&self.0, RESTART, move |engine| {
+            let node = engine.node()?;
+            work(node, now())
+        });
+        Ok(answer.await??.to_string())
+    }
+}
+
 #[interface(name = "net.guifi.Registry1.Admin")]
 impl Admin {
     async fn join(&self, options: HashMap<String, OwnedVariant>) -> Result<String, Failure> {
         let options = self::options(&options)?;
         let handle = self.0.clone();
-        Ok(blocking(move || join::join(&handle, &options))
-            .await?
-            .to_string())
+        match blocking(move || join::join(&handle, &options)).await? {
+            Outcome::Member(document) => Ok(document.to_string()),
+            Outcome::Waits(what) => Err(Failure::Waiting(what)),
+        }
     }
 
     async fn leave(&self) -> Result<(), Failure> {
@@ -84,6 +107,75 @@ impl Admin {
             offer
         });
         Ok(offer.await?.to_string())
+    }
+
+    async fn read_invitation(&self, invitation: String) -> Result<String, Failure> {
+        Ok(join::read_invitation(&invitation)?.to_string())
+    }
+
+    async fn invite(&self, uses: u32, lifetime_seconds: u64) -> Result<String, Failure> {
+        let mut right = [0; 32];
+        getrandom::fill(&mut right)
+            .map_err(|e| Failure::Failed(format!("no randomness to be had: {e}")))?;
+        let life = Duration::from_secs(lifetime_seconds);
+        self.node(move |node, now| node.invite(uses, life, right, now))
+            .await
+    }
+
+    async fn invitations(&self) -> Result<String, Failure> {
+        self.node(|node, now| Ok(json!(node.invitations(now))))
+            .await
+    }
+
+    async fn revoke(&self, which: String) -> Result<String, Failure> {
+        self.node(move |node, now| node.revoke(&which, now)).await
+    }
+
+    async fn pending(&self) -> Result<String, Failure> {
+        self.node(|node, now| Ok(json!(node.pending(now)))).await
+    }
+
+    async fn approve(&self, who: String) -> Result<String, Failure> {
+        self.node(move |node, now| node.approve(&who, now)).await
+    }
+
+    async fn refuse(&self, who: String) -> Result<String, Failure> {
+        self.node(move |node, now| node.refuse(&who, now)).await
+    }
+
+    async fn sponsored(&self, key: String) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.sponsored(key, now)).await
+    }
+
+    async fn ban(&self, key: String, with_sponsored: bool) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.ban(key, with_sponsored, now))
+            .await
+    }
+
+    async fn appoint(&self, key: String) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.appoint(key, now)).await
+    }
+
+    async fn dismiss(&self, key: String) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.dismiss(key, now)).await
+    }
+
+    async fn confirm_name(
+        &self,
+        name: String,
+        zone: String,
+        key: String,
+    ) -> Result<String, Failure> {
+        let key = match key.as_str() {
+            "" => None,
+            key => Some(key_of(key)?),
+        };
+        self.node(move |node, now| node.confirm_name(&name, &zone, key, now))
+            .await
     }
 
     async fn put(

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::text;
 
 /// One JSON document a line.
-pub(super) fn lines(records: &[Value]) -> String {
+pub(crate) fn lines(records: &[Value]) -> String {
     records.iter().map(|r| format!("{r}\n")).collect()
 }
 
@@ -37,7 +37,7 @@ fn listing(value: &Value, depth: usize, out: &mut String) {
 }
 
 /// A value without quotes, and without what a terminal would obey.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     let text = match value {
         Value::String(s) => s.clone(),
         Value::Null => "-".to_owned(),
@@ -71,6 +71,66 @@ fn place(record: &Value) -> String {
         (name, "") => name.to_owned(),
         (name, zone) => format!("{name}.{zone}"),
     }
+}
+
+/// A table of members of objects, each under its head.
+fn columns(objects: &[Value], columns: &[(&str, &str)]) -> String {
+    let head = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
+    let rows = objects.iter().map(|o| {
+        columns
+            .iter()
+            .map(|(_, member)| plain(&o[*member]))
+            .collect()
+    });
+    aligned(
+        &std::iter::once(head)
+            .chain(rows)
+            .collect::<Vec<Vec<String>>>(),
+    )
+}
+
+/// Invitations.
+pub(crate) fn invitations(list: &[Value]) -> String {
+    columns(
+        list,
+        &[
+            ("NUMBER", "number"),
+            ("STATE", "state"),
+            ("USED", "used"),
+            ("OF", "uses"),
+            ("UNTIL", "expires_at"),
+            ("KEY", "key"),
+            ("BY", "by"),
+        ],
+    )
+}
+
+/// Who waits at the door.
+pub(super) fn waiting(requests: &[Value]) -> String {
+    columns(
+        requests,
+        &[
+            ("NAME", "name"),
+            ("ZONE", "zone"),
+            ("SEEN AT", "address"),
+            ("SINCE", "first_asked_at"),
+            ("KEY", "key"),
+        ],
+    )
+}
+
+/// Administrators, the highest rank first.
+pub(super) fn administrators(found: &[Value]) -> String {
+    columns(
+        found,
+        &[
+            ("RANK", "rank"),
+            ("BOX", "name"),
+            ("ZONE", "zone"),
+            ("STATE", "state"),
+            ("KEY", "key"),
+        ],
+    )
 }
 
 /// Records of any kind.

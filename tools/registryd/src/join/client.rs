@@ -7,13 +7,16 @@ use guifi_core::{Error, Kind};
 use guifi_streams::{Client, Configuration, Key, Stream};
 use serde_json::{Value, json};
 
-use super::{SILENCE, Verdict, Wish, admit_frame, object};
-use crate::engine::{Handle, now};
+use super::found::found;
+use super::invited;
+use super::{SILENCE, Verdict, Wish, admit_frame};
+use crate::engine::Handle;
 use crate::frame::{Frame, kind};
 use crate::home::Membership;
+use crate::invitation::Invitation;
 use crate::net::JOIN;
-use crate::node::{Home, Sign};
-use crate::record::{Draft, Record, RecordKey};
+use crate::node::Home;
+use crate::record::Record;
 use crate::rules::{Founding, Policy, is_label, is_zone};
 
 /// Port of peerd where a seed names none.
@@ -36,8 +39,23 @@ pub struct Options {
     pub zone: String,
     /// What the box is to be called.
     pub name: String,
+    /// Only administrators admit to a new community.
+    pub closed: bool,
+    /// Keys of further founding administrators.
+    pub administrators: Vec<String>,
+    /// An invitation, which names the community and seeds as well.
+    pub invitation: String,
     /// Where to ask: `KEY@HOST:PORT` or `HOST[:PORT]`.
     pub seeds: Vec<String>,
+}
+
+/// What came of joining.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This box is a member: the document of `Join`.
+    Member(Value),
+    /// Somebody has to decide first: what is waited for.
+    Waits(String),
 }
 
 /// What stands behind a seed.
@@ -50,7 +68,7 @@ pub struct Offer {
     pub founding: Record,
     /// What that says.
     pub community: Founding,
-    stream: Stream,
+    pub(super) stream: Stream,
 }
 
 impl Offer {
@@ -174,11 +192,11 @@ pub fn probe(client: &Client, seed: &str) -> Result<Offer, Error> {
 }
 
 /// Joins or founds a community, or changes what the box calls itself in the one that it is a
-/// member of. Answers the document of `Join`.
+/// member of.
 ///
 /// # Errors
 /// [`Kind::Usage`], [`Kind::Unavailable`], [`Kind::TryLater`], [`Kind::NotAllowed`].
-pub fn join(handle: &Handle, options: &Options) -> Result<Value, Error> {
+pub fn join(handle: &Handle, options: &Options) -> Result<Outcome, Error> {
     let home = Home {
         name: options.name.to_ascii_lowercase(),
         zone: options.zone.to_ascii_lowercase(),
@@ -210,15 +228,15 @@ pub fn join(handle: &Handle, options: &Options) -> Result<Value, Error> {
         Ok(Some(json!({"community": {"id": id, "name": founding.name, "domain": founding.domain}, "changed": changed})))
     })??;
     if let Some(document) = member_of {
-        return Ok(document);
+        return Ok(Outcome::Member(document));
     }
     let client = handle.call(|engine| engine.client())??;
     let outcome = if options.create {
-        found(handle, &client, options, home)
+        found(handle, &client, options, home).map(Outcome::Member)
     } else {
         enter(handle, &client, options, home)
     };
-    if outcome.is_err() {
+    if !matches!(outcome, Ok(Outcome::Member(_))) {
         // Not joined means no traffic.
         if let Err(e) = online(&client, None, "") {
             log::warn!("{e}");
@@ -227,7 +245,7 @@ pub fn join(handle: &Handle, options: &Options) -> Result<Value, Error> {
     outcome
 }
 
-fn document(founding: &Record, community: &Founding) -> Value {
+pub(super) fn document(founding: &Record, community: &Founding) -> Value {
     json!({
         "community": {
             "id": Key(founding.hash), "name": community.name, "domain": community.domain,
@@ -236,77 +254,39 @@ fn document(founding: &Record, community: &Founding) -> Value {
     })
 }
 
-fn found(handle: &Handle, client: &Client, options: &Options, home: Home) -> Result<Value, Error> {
-    let name = options.community.to_ascii_lowercase();
-    if !is_label(&name) {
-        return Err(Error::usage(format!(
-            "'{}' cannot be the name of a community: letters, digits and hyphens, at most 63",
-            options.community
-        )));
-    }
-    let domain = if options.domain.is_empty() {
-        format!("{name}.internal")
-    } else {
-        options.domain.trim_end_matches('.').to_ascii_lowercase()
+fn enter(
+    handle: &Handle,
+    client: &Client,
+    options: &Options,
+    home: Home,
+) -> Result<Outcome, Error> {
+    let invitation = match options.invitation.as_str() {
+        "" => None,
+        text => Some(invited::parse(text)?),
     };
-    if !is_zone(&domain) {
-        return Err(Error::usage(format!(
-            "'{}' is not a DNS domain",
-            options.domain
-        )));
-    }
-    if options.terms.len() > 3000 {
-        return Err(Error::usage("the terms have over 3,000 bytes"));
-    }
-    let draft = Draft {
-        community: [0; 32],
-        key: RecordKey {
-            owner: client.own_key(),
-            kind: "founding".into(),
-            name: "founding".into(),
-        },
-        version: now().clock_ms.max(1),
-        expires: 0,
-        body: Some(object(json!({
-            "name": name,
-            "domain": domain,
-            "policy": "open",
-            "administrators": [client.own_key()],
-            "terms": options.terms,
-        }))),
-    };
-    let signer = Direct(client.clone());
-    let founding = draft
-        .sign(|content| signer.sign(crate::record::CONTEXT, content))
-        .map_err(Error::failed)?;
-    let community = Founding::read(&founding).map_err(Error::failed)?;
-    let document = document(&founding, &community);
-    let membership = Membership::new(&founding, home, None);
-    handle.call(move |engine| engine.adopt(&membership, Vec::new()))??;
-    log::info!("founded the community {name}");
-    Ok(document)
-}
-
-struct Direct(Client);
-
-impl Sign for Direct {
-    fn sign(&self, context: &str, message: &[u8]) -> Result<[u8; 64], String> {
-        self.0
-            .sign(context, message)
-            .map_err(|e| format!("guifi-peerd does not sign: {e}"))
-    }
-}
-
-fn enter(handle: &Handle, client: &Client, options: &Options, home: Home) -> Result<Value, Error> {
-    if options.seeds.is_empty() {
+    let seeds = invitation.as_ref().map(invited::seeds).unwrap_or_default();
+    let seeds: Vec<&String> = options.seeds.iter().chain(&seeds).collect();
+    if seeds.is_empty() {
         return Err(Error::usage("no seed: who is to be asked?")
             .hint("--seed HOST, or --create to found a community"));
     }
     let mut last = None;
-    for seed in &options.seeds {
-        match enter_by(handle, client, seed, options, home.clone()) {
-            Ok(document) => return Ok(document),
-            Err(e) if e.kind() == Kind::Unavailable || e.kind() == Kind::TryLater => last = Some(e),
+    for seed in seeds {
+        match enter_by(
+            handle,
+            client,
+            seed,
+            options,
+            invitation.as_ref(),
+            home.clone(),
+        ) {
+            Ok(outcome) => return Ok(outcome),
+            Err(e) if e.kind() == Kind::Unavailable || e.kind() == Kind::TryLater => {
+                // What a box has said of the invitation is worth more than another's silence.
+                last = last.or(Some(e));
+            }
+            // Word of the invitation may not have reached this one.
+            Err(e) if invitation.is_some() && e.kind() == Kind::NotAllowed => last = Some(e),
             Err(e) => return Err(e),
         }
     }
@@ -318,11 +298,17 @@ fn enter_by(
     client: &Client,
     seed: &str,
     options: &Options,
+    invitation: Option<&Invitation>,
     home: Home,
-) -> Result<Value, Error> {
+) -> Result<Outcome, Error> {
     let offer = probe(client, seed)?;
     let id = Key(offer.founding.hash).to_string();
     let name = &offer.community.name;
+    if invitation.is_some_and(|i| i.community != offer.founding.hash) {
+        return Err(unavailable(format!(
+            "seed {seed} belongs to the community {name} now, which is not the one of the invitation"
+        )));
+    }
     if !options.community.is_empty() && options.community != *name && options.community != id {
         return Err(Error::failed(format!(
             "seed {seed} belongs to the community {name}, not to {}",
@@ -331,10 +317,14 @@ fn enter_by(
         .hint(format!("guifi-join {name} --seed {seed}")));
     }
     let failed = |e: String| unavailable(format!("seed {seed} does not answer as it should: {e}"));
-    admit_frame(&home, Wish::Member)
-        .write(&mut &offer.stream.socket)
-        .map_err(|e| failed(e.to_string()))?;
-    let verdict = Verdict::read(&offer.stream).map_err(failed)?;
+    let verdict = match invitation {
+        Some(invitation) => invited::ask(&offer, invitation, &home, client.own_key()),
+        None => admit_frame(&home, Wish::Member)
+            .write(&mut &offer.stream.socket)
+            .map_err(|e| e.to_string())
+            .and_then(|()| Verdict::read(&offer.stream)),
+    };
+    let verdict = verdict.map_err(failed)?;
     match verdict.status.as_str() {
         "member" => {}
         "taken" => {
@@ -344,10 +334,15 @@ fn enter_by(
             );
         }
         "wait" => {
-            return Err(Error::new(
-                Kind::TryLater,
-                "an administrator of the community has to approve this box first",
-            ));
+            return Ok(Outcome::Waits(format!(
+                "an administrator of the community {name} has to approve this box first"
+            )));
+        }
+        "later" if offer.community.policy == Policy::Closed => {
+            return Ok(Outcome::Waits(format!(
+                "an administrator of the community {name} has to approve this box first; not asked yet: {}",
+                verdict.reason
+            )));
         }
         "later" => {
             return Err(Error::new(
@@ -367,7 +362,7 @@ fn enter_by(
     let membership = Membership::new(&offer.founding, home, seed);
     handle.call(move |engine| engine.adopt(&membership, verdict.proof))??;
     log::info!("joined the community {}", offer.community.name);
-    Ok(document)
+    Ok(Outcome::Member(document))
 }
 
 #[cfg(test)]

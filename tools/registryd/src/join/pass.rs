@@ -76,11 +76,14 @@ impl Request {
     /// Asks those who may sponsor, until one decides or `end` has come.
     fn ask(&self, able: &[Key], end: Instant, handle: &Handle) -> Verdict {
         let key = self.key;
-        let frame = admit_frame(&self.home, Wish::Other(key));
+        let frame = admit_frame(&self.home, Wish::Other(key, self.address));
+        let mut waits = None;
         for sponsor in able.iter().take_while(|_| Instant::now() < end) {
             let asked =
                 open(&self.client, *sponsor, &frame).and_then(|stream| Verdict::read(&stream));
             match asked {
+                // All the administrators' boxes that are there get to know of it.
+                Ok(verdict) if verdict.status == "wait" => waits = Some(verdict),
                 Ok(mut verdict) if verdict.status != "later" => {
                     // As above. Should it fail, the newcomer tries again.
                     let proof = verdict.proof.clone();
@@ -99,6 +102,6 @@ impl Request {
                 Err(e) => log::debug!("{sponsor} does not answer: {e}"),
             }
         }
-        Verdict::new("later", "nobody who may sponsor can be reached")
+        waits.unwrap_or_else(|| Verdict::new("later", "nobody who may sponsor can be reached"))
     }
 }

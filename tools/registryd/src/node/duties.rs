@@ -136,6 +136,7 @@ impl Node {
             let merged = self.book.sweep(self.community_time(now));
             self.digest(merged, now);
             self.administrate(now);
+            self.settle_invited(now);
             self.lapse(now);
             self.seek_sponsor(now);
         }

@@ -40,7 +40,7 @@ pub enum Admission {
     Ask(Vec<Key>),
     /// Not now: the pace is used up, or nobody who may sponsor is there.
     Later(String),
-    /// An administrator must decide.
+    /// An administrator must decide: [`Node::knock`] keeps the request.
     Wait,
     /// Its name belongs to another.
     Taken,
@@ -48,7 +48,7 @@ pub enum Admission {
     Refused(String),
 }
 
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(a) => {
             let [a, b, c, _] = a.octets();
@@ -59,6 +59,10 @@ fn network(address: IpAddr) -> IpAddr {
             IpAddr::from([s[0], s[1], s[2], 0, 0, 0, 0, 0])
         }
     }
+}
+
+fn is_sound(home: &Home) -> bool {
+    is_label(&home.name) && (home.zone.is_empty() || is_zone(&home.zone))
 }
 
 impl Ledger {
@@ -82,34 +86,21 @@ impl Node {
     /// Decides on the request of `key`, seen at `address`, to become a member called `home`.
     pub fn admit(&mut self, key: Key, address: Option<IpAddr>, home: &Home, now: Now) -> Admission {
         let ruling = self.book.ruling();
-        if ruling.is_banned(key) {
-            return Admission::Refused("this key is banned".to_owned());
+        let able = ruling.may_sponsor(self.own);
+        // A stranger at a closed door learns nothing of the names behind it.
+        let closed = ruling.founding.policy == Policy::Closed && !ruling.is_member(key);
+        if closed && is_sound(home) && !ruling.is_banned(key) {
+            return if able {
+                Admission::Wait
+            } else {
+                Admission::Ask(self.sponsors_to_ask())
+            };
         }
-        if !is_label(&home.name) || !(home.zone.is_empty() || is_zone(&home.zone)) {
-            return Admission::Refused("the name or zone is not valid".to_owned());
+        if let Some(told) = self.before_the_door(key, home) {
+            return told;
         }
-        let name = (
-            "dns".into(),
-            home.zone.to_ascii_lowercase(),
-            home.name.to_ascii_lowercase(),
-        );
-        if ruling
-            .names
-            .get(&name)
-            .is_some_and(|owner| *owner != ruling.identity(key))
-        {
-            return Admission::Taken;
-        }
-        if ruling.is_member(key) {
-            return Admission::Member(self.proof(key));
-        }
-        if ruling.founding.policy == Policy::Closed {
-            return Admission::Wait;
-        }
-        if !ruling.may_sponsor(self.own) {
-            let able = self.others().filter(|k| ruling.may_sponsor(*k));
-            let (live, stale): (Vec<Key>, Vec<Key>) = able.partition(|k| self.is_live(*k));
-            return Admission::Ask(live.into_iter().chain(stale).take(4).collect());
+        if !able {
+            return Admission::Ask(self.sponsors_to_ask());
         }
         if !self.sponsored.allows(self.tuning.sponsor, address, now.at) {
             return Admission::Later(
@@ -151,6 +142,42 @@ impl Node {
         }
     }
 
+    /// What is answered to a request whoever may sponsor: it is banned, its name is not valid
+    /// or taken, or it is a member.
+    pub(super) fn before_the_door(&self, key: Key, home: &Home) -> Option<Admission> {
+        let ruling = self.book.ruling();
+        if ruling.is_banned(key) {
+            return Some(Admission::Refused("this key is banned".to_owned()));
+        }
+        if !is_sound(home) {
+            let why = "the name or zone is not valid".to_owned();
+            return Some(Admission::Refused(why));
+        }
+        let name = (
+            "dns".into(),
+            home.zone.to_ascii_lowercase(),
+            home.name.to_ascii_lowercase(),
+        );
+        if ruling
+            .names
+            .get(&name)
+            .is_some_and(|owner| *owner != ruling.identity(key))
+        {
+            return Some(Admission::Taken);
+        }
+        ruling
+            .is_member(key)
+            .then(|| Admission::Member(self.proof(key)))
+    }
+
+    /// Members that may sponsor, those that are there first.
+    fn sponsors_to_ask(&self) -> Vec<Key> {
+        let ruling = self.book.ruling();
+        let able = self.others().filter(|k| ruling.may_sponsor(*k));
+        let (live, stale): (Vec<Key>, Vec<Key>) = able.partition(|k| self.is_live(*k));
+        live.into_iter().chain(stale).take(4).collect()
+    }
+
     pub(super) fn is_live(&self, key: Key) -> bool {
         self.book
             .view()
@@ -159,7 +186,7 @@ impl Node {
             .is_some_and(|e| !e.standing.stale)
     }
 
-    fn free_slot(&self, kind: &str, last: u32) -> Option<u32> {
+    pub(super) fn free_slot(&self, kind: &str, last: u32) -> Option<u32> {
         let used: BTreeSet<u32> = self
             .book
             .of_owner(self.own)

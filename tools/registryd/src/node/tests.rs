@@ -1,4 +1,7 @@
 #![allow(clippy::unwrap_used)]
+mod ban;
+mod door;
+mod invite;
 mod lapse;
 mod reach;
 mod sponsors;
@@ -55,8 +58,13 @@ impl Town {
 
     /// A town of which the first `admitted` are members.
     fn with(size: usize, admitted: usize) -> Self {
+        Self::founded("open", size, admitted)
+    }
+
+    /// The same with a door, if `policy` is `closed`.
+    fn founded(policy: &str, size: usize, admitted: usize) -> Self {
         let signers: Vec<Signer> = (0..size).map(|n| Signer::new(n as u8 + 1)).collect();
-        let founding = signers[0].found("open", &[]);
+        let founding = signers[0].found(policy, &[]);
         let mut town = Self {
             start: Instant::now(),
             at: Duration::ZERO,
@@ -84,10 +92,19 @@ impl Town {
     fn admit(&mut self, n: usize, by: usize) {
         let (key, now) = (self.signers[n].key(), self.now(by));
         let home = self.node(n).home().clone();
-        let admission = self.node(by).admit(key, None, &home, now);
+        let mut admission = self.node(by).admit(key, None, &home, now);
+        if matches!(admission, Admission::Wait) {
+            self.node(by).approve(&key.to_string(), now).unwrap();
+            admission = self.node(by).admit(key, None, &home, now);
+        }
         let Admission::Member(proof) = admission else {
             panic!("{admission:?}")
         };
+        self.enter(n, by, proof);
+    }
+
+    /// Box `n` takes up the membership that `proof` shows, and compares books with `by`.
+    fn enter(&mut self, n: usize, by: usize, proof: Vec<Record>) {
         let now = self.now(n);
         self.node(n).merge(proof, now);
         // What joining does next: one reconciliation with the seed.

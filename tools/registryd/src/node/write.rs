@@ -177,7 +177,7 @@ impl Node {
         )))
     }
 
-    fn draft(
+    pub(super) fn draft(
         &self,
         key: &RecordKey,
         body: Option<Map<String, Value>>,

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::rotations::{CLAIM_CONTEXT, Rotations, signature_in};
 use super::{Founding, Member, Policy, key_in, slot, text};
+use crate::invitation::MAX_USES;
 use crate::record::{Hash, Record, verify};
 
 /// The highest slot in which an administrator sponsors.
@@ -27,6 +28,14 @@ pub fn countersigned(community: &Hash, invite: Key, slot: u32, joiner: Key, time
         &time.to_be_bytes(),
     ]
     .concat()
+}
+
+/// Whether a `member` record of an invitation's key is a use in a slot that any invitation can
+/// have: whoever holds one shall neither fill the books with others nor, by a removal or a
+/// record that the latest wins, undo the use of somebody else.
+#[must_use]
+pub fn is_use(record: &Record) -> bool {
+    slot(&record.key.name, MAX_USES - 1).is_some() && record.json().contains_key("invite")
 }
 
 /// A sponsorship waiting for its sponsor to be found a member.
@@ -79,7 +88,7 @@ pub(super) fn evaluate<'a>(
             let uses = u32::try_from(body.get("uses").and_then(Value::as_u64)?).ok()?;
             Some((
                 key_in(&body, "key")?,
-                (uses, body.get("expires")?.as_u64()?),
+                (uses.min(MAX_USES), body.get("expires")?.as_u64()?),
             ))
         })
         .collect();

@@ -152,7 +152,12 @@ impl Place {
 
     /// Runs guifi-registry.
     pub(crate) fn registry(&self, words: &[&str]) -> Output {
-        Command::new(binary("guifi-registry"))
+        self.runs("guifi-registry", words)
+    }
+
+    /// Runs a command.
+    pub(crate) fn runs(&self, command: &str, words: &[&str]) -> Output {
+        Command::new(binary(command))
             .args(words)
             .env("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())
             .env("GUIFI_ROOT", self.dir.path())

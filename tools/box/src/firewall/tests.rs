@@ -220,3 +220,53 @@ fn the_hint_says_what_to_do() {
         "{open}"
     );
 }
+
+#[test]
+fn mutants_of_rulesets_never_panic() {
+    let samples = [
+        include_str!("fixtures/workstation.json"),
+        include_str!("fixtures/firewalld.json"),
+        include_str!("fixtures/ufw.json"),
+        &input(
+            "drop",
+            &[json!([port("th", json!("@ports")), {"accept": null}])],
+        )
+        .to_string(),
+    ];
+    let values: Vec<Value> = samples.iter().map(|text| document(text)).collect();
+    let count = guifi_testing::fuzz::inputs();
+    guifi_testing::fuzz::rounds("ruleset", count, |chance, round| {
+        // Changed as text it is seldom JSON; so pieces are exchanged, too.
+        let text = chance.text(&samples);
+        let mut value = chance.one(&values).clone();
+        for _ in 0..=chance.below(3) {
+            let other = chance.one(&values);
+            *part(&mut value, chance) = part(&mut other.clone(), chance).take();
+        }
+        round.is(value.to_string().into_bytes());
+        say(&value);
+        if let Ok(value) = serde_json::from_str(&text) {
+            round.is(text.into_bytes());
+            say(&value);
+        }
+    });
+}
+
+/// Some value in the document, however deep.
+fn part<'a>(value: &'a mut Value, chance: &mut guifi_testing::fuzz::Chance) -> &'a mut Value {
+    let length = match value {
+        Value::Array(members) => members.len(),
+        Value::Object(members) => members.len(),
+        _ => 0,
+    };
+    if length == 0 || chance.below(6) == 0 {
+        return value;
+    }
+    let at = chance.index(length);
+    let member = match value {
+        Value::Array(members) => members.get_mut(at),
+        Value::Object(members) => members.values_mut().nth(at),
+        _ => None,
+    };
+    part(member.unwrap(), chance)
+}

@@ -151,7 +151,9 @@ def cargo_tests(context):
     name = "source-tests"
     log = context.logs / f"{name}.log"
     more = ["--", "--include-ignored"] if context.long else []
-    words = as_owner(["cargo", "test", "--release", "--locked", "--workspace", "--no-fail-fast", *more])
+    # The tests themselves look whether they are to take long.
+    environment = {"GUIFI_LONG": "1"} if context.long else {}
+    words = as_owner(["cargo", "test", "--release", "--locked", "--workspace", "--no-fail-fast", *more], **environment)
     with open(log, "w", encoding="utf-8") as file:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=TOP, check=False)
     text = log.read_text(encoding="utf-8", errors="replace")

@@ -5,9 +5,13 @@
 //! `GUIFI_FUZZ_ONLY=NUMBER cargo test …` tries that one alone. `GUIFI_FUZZ_SEED=NUMBER` makes
 //! other inputs. With `GUIFI_LONG` set there are a million of them, else a few.
 
+mod calls;
+
 use std::env;
 use std::fmt::Write as _;
 use std::time::Instant;
+
+pub use calls::{Target, calls};
 
 /// Inputs of an ordinary run, and of a long one.
 const FEW: u64 = 3000;

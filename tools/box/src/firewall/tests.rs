@@ -206,6 +206,43 @@ fn packets_that_are_sent_elsewhere_are_not_accused() {
 }
 
 #[test]
+fn the_rules_that_the_packages_bring_let_all_ports_in() {
+    let own = document(include_str!("fixtures/own.json"));
+    for (protocols, port) in [
+        (&[Udp, Tcp][..], 7656),
+        (&[Udp, Tcp], 7700),
+        (&[Udp, Tcp], 7657),
+        (&[Udp, Tcp], 53),
+        (&[Tcp], 7659),
+    ] {
+        let found = findings(&own, protocols, port);
+        assert!(found.is_empty(), "{port}: {found:?}");
+    }
+    assert_eq!(
+        findings(&own, &[Udp, Tcp], 22),
+        ["the policy of chain input (handle 2), table inet filter, stops UDP and TCP port 22"]
+    );
+}
+
+#[test]
+fn only_root_sees_the_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = guifi_core::Root::new(dir.path());
+    assert_eq!(look(&root), Firewall::NotSeen);
+    let nft = root.join("/usr/sbin/nft");
+    std::fs::create_dir_all(nft.parent().unwrap()).unwrap();
+    std::fs::write(&nft, "#!/bin/sh\necho \"{\\\"asked\\\": \\\"$*\\\"}\"\n").unwrap();
+    let execute = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&nft, execute).unwrap();
+    let seen = look(&root);
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(seen, Firewall::Rules(json!({"asked": "-j list ruleset"})));
+    } else {
+        assert_eq!(seen, Firewall::Hidden);
+    }
+}
+
+#[test]
 fn the_hint_says_what_to_do() {
     let said = hint(&Firewall::Rules(input("drop", &[])), &[Udp], 7656);
     assert!(

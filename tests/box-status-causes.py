@@ -9,7 +9,7 @@ import re
 from bed.case import check, eventually, main
 
 NEEDS = "town"
-TIMEOUT = 420
+TIMEOUT = 600
 
 STATE = "/var/lib/guifi/registryd"
 FAKE = """[Service]
@@ -35,7 +35,7 @@ def _names(box, cause, pattern, deadline=60):
 def test(town):
     """One fault after the other on one box; each is undone."""
     box = town["vic-02"]
-    for fault in (_avahi, _port, _disk, _clock, _peers, _wall):
+    for fault in (_avahi, _port, _disk, _clock, _peers, _wall, _policy):
         fault(box)
         town.well(box)
 
@@ -99,8 +99,44 @@ def _wall(box):
     try:
         box.sh("systemctl restart guifi-peerd")
         _names(box, "unreachable from outside", "do not reach UDP and TCP port 7656", 120)
+        place = r"the rule \(handle \d+\) of chain in, table inet wall, stops"
+        _names(box, "which rules are in the way", rf"{place} UDP port 7656.*{place} TCP port 7656.*peerd\.nft")
+        hidden = box.run("runuser -u nobody guifi-status 2>&1", check=False).stdout
+        check("sudo guifi-status" in hidden and "inet wall" not in hidden, f"without rights:\n{hidden}")
     finally:
         box.sh("nft delete table inet wall; systemctl restart guifi-peerd")
+
+
+POLICY = """table inet wall {{
+    {include}
+    chain in {{
+        type filter hook input priority 0; policy drop;
+        ct state established,related accept
+        iif lo accept
+        meta l4proto {{ icmp, ipv6-icmp }} accept
+        {jump}
+    }}
+}}
+"""
+
+
+def _policy(box):
+    box.write("/root/wall.nft", POLICY.format(include="", jump=""))
+    box.sh("nft -f /root/wall.nft; systemctl restart guifi-peerd")
+    try:
+        _names(box, "the policy is in the way", r"the policy of chain in \(handle \d+\), table inet wall, stops UDP and TCP port 7656 ?;", 120)
+        include = 'include "/usr/share/guifi/nftables/*.nft"'
+        box.write("/root/wall.nft", POLICY.format(include=include, jump="jump guifi"))
+        box.sh("nft delete table inet wall; nft -f /root/wall.nft; systemctl restart guifi-peerd")
+        eventually("with our rules the box is reached", lambda: _reached(box), 120, every=1)
+    finally:
+        box.sh("nft delete table inet wall; rm -f /root/wall.nft; systemctl restart guifi-peerd")
+
+
+def _reached(box):
+    status = box.run("guifi-status 2>&1", check=False).stdout
+    check("reached from outside" in status, status)
+    return True
 
 
 main(__name__, __file__)

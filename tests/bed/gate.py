@@ -117,6 +117,18 @@ def units(context):
             raise Failed(f"{unit.name} is more exposed than {ceiling}\n{error}") from None
 
 
+def firewall(context):
+    """nft --check of the rules for those who filter"""
+    need("nftables")
+    text = (TOP / "systemd/usr/share/guifi/nftables/common.nft").read_text(encoding="utf-8")
+    # The example in the comment is what is checked, with the rules of the sources.
+    example = re.search(r"^#   table .*?^#   }$", text, re.MULTILINE | re.DOTALL)[0].replace("#", "")
+    with tempfile.NamedTemporaryFile("w", suffix=".nft") as file:
+        file.write(example.replace("/usr/share", str(TOP / "systemd/usr/share")) + "\n")
+        file.flush()
+        _output(context, "source-firewall", ["unshare", "--net", "nft", "--check", "--file", file.name])
+
+
 def packages(context):
     """repo/build"""
     assert context.repository
@@ -139,7 +151,9 @@ def cargo_tests(context):
     name = "source-tests"
     log = context.logs / f"{name}.log"
     more = ["--", "--include-ignored"] if context.long else []
-    words = as_owner(["cargo", "test", "--release", "--locked", "--workspace", "--no-fail-fast", *more])
+    # The tests themselves look whether they are to take long.
+    environment = {"GUIFI_LONG": "1"} if context.long else {}
+    words = as_owner(["cargo", "test", "--release", "--locked", "--workspace", "--no-fail-fast", *more], **environment)
     with open(log, "w", encoding="utf-8") as file:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=TOP, check=False)
     text = log.read_text(encoding="utf-8", errors="replace")
@@ -161,6 +175,7 @@ STAGES = (
     ("source-scripts", scripts),
     ("source-manuals", manuals),
     ("source-units", units),
+    ("source-firewall", firewall),
     ("source-dependencies", dependencies),
     ("packages-build", packages),
     ("packages-lintian", lintian),

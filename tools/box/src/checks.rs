@@ -4,6 +4,9 @@
 use guifi_core::Root;
 use serde_json::Value;
 
+use crate::firewall::Firewall;
+
+pub(crate) mod peer;
 mod updates;
 
 /// Less room than this, in bytes, and nothing new can be kept for long.
@@ -72,6 +75,8 @@ pub(crate) struct Evidence {
     pub(crate) updates: Result<Value, String>,
     /// Free bytes where the state is kept.
     pub(crate) disk: Option<u64>,
+    /// What is known of the machine's own firewall; looked at only if a port is closed.
+    pub(crate) firewall: Firewall,
 }
 
 impl Default for Evidence {
@@ -85,6 +90,7 @@ impl Default for Evidence {
             dns: unknown(),
             updates: unknown(),
             disk: None,
+            firewall: Firewall::NotSeen,
         }
     }
 }
@@ -105,7 +111,9 @@ pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
         return vec![Part::new("bus", State::Down, why).hint("systemctl status dbus")];
     }
     let mut parts = vec![room(evidence.disk)];
-    parts.push(part("peerd", &evidence.peer, peer));
+    parts.push(part("peerd", &evidence.peer, |document| {
+        peer::peer(document, &evidence.firewall)
+    }));
     parts.push(part("registryd", &evidence.registry, registry));
     if let Ok(document) = &evidence.registry {
         parts.push(clock(document));
@@ -157,60 +165,6 @@ fn flag(document: &Value, member: &str) -> bool {
 
 fn number(document: &Value, member: &str) -> u64 {
     document[member].as_u64().unwrap_or_default()
-}
-
-fn peer(document: &Value) -> Part {
-    let port = number(document, "port");
-    if !flag(document, "online") {
-        return Part::new(
-            "peerd",
-            State::Ok,
-            "not joined: no port is open, no traffic",
-        );
-    }
-    let relay = document["relay"]["tcp"].as_u64();
-    let ports = match relay {
-        Some(relay) => format!("UDP and TCP {port}, TCP {relay} (relay)"),
-        None => format!("UDP and TCP {port}"),
-    };
-    let connected = document["peers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|p| p["path"].as_str().is_some_and(|p| p != "none"))
-        .count();
-    let reason = format!("{connected} peers connected; ports {ports}");
-    let outside = &document["reached_from_outside"];
-    let closed: Vec<String> = ["udp", "tcp"]
-        .into_iter()
-        .filter(|protocol| outside[protocol] == false)
-        .map(str::to_uppercase)
-        .collect();
-    if outside.is_null() {
-        let reason = format!("{reason}; not known yet whether others reach it");
-        return Part::new("peerd", State::Ok, reason);
-    }
-    if closed.is_empty() {
-        let reason = format!("{reason}; reached from outside");
-        return Part::new("peerd", State::Ok, reason);
-    }
-    let closed = closed.join(" and ");
-    let relayed = document["home_relays"]
-        .as_array()
-        .is_some_and(|relays| relays.iter().any(|r| r["connected"] == true));
-    let (state, help) = if relayed {
-        (State::Ok, ", but over a relay")
-    } else {
-        (State::Degraded, "")
-    };
-    Part::new(
-        "peerd",
-        state,
-        format!("other boxes do not reach {closed} port {port} of this one{help}; {reason}"),
-    )
-    .hint(format!(
-        "let {closed} port {port} in through router and firewall; or have a box of the community relay"
-    ))
 }
 
 fn registry(document: &Value) -> Part {

@@ -4,6 +4,7 @@
 mod backup;
 mod checks;
 pub mod cli;
+mod firewall;
 mod join;
 mod leave;
 mod nearby;

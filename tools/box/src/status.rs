@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::checks::{self, Evidence, Part, State};
 use crate::cli::Status;
+use crate::firewall;
 use crate::terminal::{print, say};
 
 /// Between two looks while waiting.
@@ -122,6 +123,14 @@ async fn gather() -> Evidence {
         serde_json::from_str(&text).map_err(|e| e.to_string())
     };
     evidence.peer = ask(guifi_bus::PEER).await;
+    if evidence
+        .peer
+        .as_ref()
+        .is_ok_and(|peer| !checks::peer::closed(peer).is_empty())
+    {
+        let looked = tokio::task::spawn_blocking(|| firewall::look(&Root::from_env())).await;
+        evidence.firewall = looked.unwrap_or_default();
+    }
     evidence.registry = ask(guifi_bus::REGISTRY).await;
     evidence.discovery = ask(guifi_bus::DISCOVERY).await;
     evidence.dns = ask(guifi_bus::DNS).await;

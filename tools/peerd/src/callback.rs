@@ -154,4 +154,15 @@ mod tests {
         assert!(!answers(&packet(ids), ids));
         assert_eq!(packet(ids).len(), 1200);
     }
+
+    #[test]
+    fn mutants_are_answers_or_not() {
+        let ids = [7; 16];
+        let mut answer = vec![0xca, 0, 0, 0, 0, 8];
+        answer.extend([&ids[8..], &[8], &ids[..8], &[0, 0, 0, 1]].concat());
+        let samples = [answer, packet(ids)];
+        guifi_testing::fuzz::bytes("call-back", &samples, |bytes| {
+            let _ = answers(bytes, ids);
+        });
+    }
 }

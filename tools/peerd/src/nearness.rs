@@ -157,7 +157,6 @@ fn read(bytes: &[u8]) -> Option<Option<Coordinate>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn messages_are_what_the_manual_says() {
@@ -176,10 +175,28 @@ mod tests {
         assert_eq!(read(&[0x81, 2]), None);
     }
 
-    proptest! {
-        #[test]
-        fn garbage_is_no_place(bytes: Vec<u8>) {
-            let _ = read(&bytes);
-        }
+    #[test]
+    fn mutants_are_places_or_not() {
+        let here = Coordinate {
+            x_us: 500,
+            y_us: -70_000,
+            z_us: 1,
+            height_us: 9,
+            error_permille: 20,
+        };
+        let mut own = Place::default();
+        let samples = [encode(Some(here)), encode(None)];
+        guifi_testing::fuzz::bytes("near", &samples, |bytes| {
+            if let Some(Some(said)) = read(bytes)
+                && let Some(there) = Place::read(said)
+            {
+                let rtt = Duration::from_millis(u64::from(bytes[0]));
+                own.learn(&there, rtt, 0.5);
+                assert!(
+                    own.say().is_none_or(|c| Place::read(c).is_some()),
+                    "{own:?}"
+                );
+            }
+        });
     }
 }

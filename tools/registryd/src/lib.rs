@@ -10,6 +10,8 @@ mod daemon;
 mod describe;
 pub mod engine;
 pub mod frame;
+#[cfg(test)]
+mod fuzz;
 pub mod gossip;
 mod home;
 pub mod invitation;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod fuzz;
 mod wire;
 
 use std::io::{Read as _, Write as _};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // for tests only
 
 pub mod bus;
+pub mod fuzz;
 pub mod manuals;
 
 pub use manuals::{

@@ -17,6 +17,7 @@ fn healthy() -> Evidence {
         dns: Ok(json!({"listen": [{"address": "127.0.0.1", "state": "listening"}]})),
         updates: Ok(json!({"pending": [], "broken": [], "error": null})),
         disk: Some(1 << 33),
+        firewall: Firewall::NotSeen,
     }
 }
 

@@ -269,18 +269,42 @@ fn sound(bytes: &[u8], out: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Runs of each property: a million with GUIFI_LONG set (tests/run --long), few otherwise.
-fn cases() -> ProptestConfig {
-    let long = std::env::var_os("GUIFI_LONG").is_some();
-    ProptestConfig {
-        cases: if long { 1_000_000 } else { 2_000 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
+/// Questions of every form, as they are asked.
+fn questions() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for name in [
+        MANY,
+        TEN,
+        "box-1.vic.osona.internal.",
+        "x.vic.osona.internal.",
+        "osona.internal.",
+        "1.0.0.10.in-addr.arpa.",
+        "example.com.",
+        ".",
+    ] {
+        for kind in [1_u16, 6, 12, 16, 28, 33, 41, 252, 255, 65_000] {
+            for size in [None, Some(512), Some(4096)] {
+                all.push(query(name, kind.into(), size).to_vec().unwrap());
+            }
+        }
     }
+    all
+}
+
+#[test]
+fn mutants_of_questions_are_answered_within_bounds_or_not_at_all() {
+    guifi_testing::fuzz::bytes("question over UDP", &questions(), |bytes| {
+        sound(bytes, &udp(bytes).1).unwrap();
+    });
+    guifi_testing::fuzz::bytes("question over TCP", &questions(), |bytes| {
+        let (_, out) = raw(snapshot(), bytes, Transport::Tcp);
+        assert!(out.len() <= usize::from(u16::MAX));
+        assert!(out.is_empty() || Message::from_vec(&out).is_ok());
+    });
 }
 
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn any_octets_are_answered_within_bounds_or_not_at_all(bytes in prop::collection::vec(any::<u8>(), 0..600)) {

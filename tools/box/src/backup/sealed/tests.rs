@@ -51,17 +51,22 @@ fn what_is_something_else_is_said_to_be() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let _ = open(&bytes, "x");
-        let begun = [VERSION.as_bytes(), b"\n", &bytes].concat();
-        let _ = open(&begun, "x");
-    }
-
-    #[test]
     fn one_changed_bit_is_noticed(place in any::<prop::sample::Index>(), bit in 0..8u32) {
         let sealed = seal_with(b"the key of the box", "x", LITTLE).unwrap();
         let mut altered = sealed.clone();
         altered[place.index(sealed.len())] ^= 1u8 << bit;
         prop_assert!(open(&altered, "x").is_err());
     }
+}
+
+#[test]
+fn mutants_are_opened_as_they_were_or_not_at_all() {
+    let plain = b"the key of the box";
+    let samples = [seal_with(plain, "x", LITTLE).unwrap()];
+    guifi_testing::fuzz::bytes("sealed backup", &samples, |bytes| {
+        // Work costs time, and is nobody's fault.
+        if Header::parse(bytes).is_ok_and(|header| header.work <= 4) {
+            assert!(open(bytes, "x").is_err() || bytes == samples[0]);
+        }
+    });
 }

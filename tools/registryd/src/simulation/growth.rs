@@ -81,9 +81,11 @@ fn measure(size: usize) {
     let mut world = World::grown(size, weather);
     world.run(MINUTE * 5);
     let before = world.bytes();
-    world.run(MINUTE * 10);
+    // So long that each box renews its record once.
+    let round = SECOND * (size as u32 * 4).max(600);
+    world.run(round);
     let idle = world.bytes();
-    let rate = |b: u64, a: u64| (b - a) as f64 / 600.0 / size as f64;
+    let rate = |b: u64, a: u64| (b - a) as f64 / round.as_secs_f64() / size as f64;
     let (sent, received) = (rate(idle.0, before.0), rate(idle.1, before.1));
     let mut times = Vec::new();
     let mut missed = 0;

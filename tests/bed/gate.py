@@ -31,7 +31,7 @@ def _output(context, name, words, **more):
     with open(log, "w", encoding="utf-8") as file:
         try:
             done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=TOP, check=False, timeout=_PATIENCE, **more
+                words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False, timeout=_PATIENCE, **{"cwd": TOP, **more}
             )
         except subprocess.TimeoutExpired:
             raise Failed(f"no end within {_PATIENCE} s: {log.read_text(errors='replace')[-2000:]}") from None
@@ -143,7 +143,8 @@ def lintian(context):
             shutil.copy(package, directory)
         names = sorted(str(path) for path in pathlib.Path(directory).glob("*.deb"))
         words = ["runuser", "-u", "nobody", "--", "env", f"HOME={directory}", "lintian", "--fail-on", "error,warning", *names]
-        _output(context, "packages-lintian", words)
+        # The checkout may be closed to others.
+        _output(context, "packages-lintian", words, cwd=directory)
 
 
 def cargo_tests(context):

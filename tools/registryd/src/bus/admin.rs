@@ -94,13 +94,11 @@ impl Admin {
     async fn probe(&self, seed: String) -> Result<String, Failure> {
         let handle = self.0.clone();
         let offer = blocking(move || {
-            let client = handle.call(|engine| {
-                if engine.node().is_ok() {
-                    return Err(Error::failed("this box is a member of a community already")
-                        .hint("guifi-leave first"));
-                }
-                engine.client()
-            })??;
+            let client = handle.client()?;
+            if handle.call(|engine| engine.node().is_ok())? {
+                return Err(Error::failed("this box is a member of a community already")
+                    .hint("guifi-leave first"));
+            }
             let offer = join::probe(&client, &seed).map(|offer| offer.json());
             // Looking is not joining: no endpoint stays behind.
             handle.send(Engine::offline);

@@ -1,13 +1,17 @@
 //! Handing work to the engine, from threads that wait and from tasks that must not.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guifi_core::{Error, Kind};
+use guifi_streams::Client;
 use tokio::sync::oneshot;
 
 use super::Engine;
 
+/// How long peerd is waited for, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Work that waits for the engine.
 const MAX_QUEUE: usize = 1024;
 
@@ -52,6 +56,21 @@ impl Handle {
             }
         });
         wait.recv().map_err(|_| stopping())
+    }
+
+    /// The connection to peerd, which is waited for: it may just be starting anew.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] if it does not come.
+    pub(crate) fn client(&self) -> Result<Client, Error> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let client = self.call(|engine| engine.client())?;
+            if client.is_ok() || Instant::now() >= end {
+                return client;
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Hands over work that may ask to be called again later, without blocking the caller's

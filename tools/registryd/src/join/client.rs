@@ -216,6 +216,7 @@ pub fn join(handle: &Handle, options: &Options) -> Result<Outcome, Error> {
     }
     let wanted = options.community.clone();
     let moved = home.clone();
+    let client = handle.client()?;
     let member_of = handle.call(move |engine| -> Result<Option<Value>, Error> {
         let Ok(node) = engine.node() else { return Ok(None) };
         let founding = node.book().ruling().founding.clone();
@@ -230,7 +231,6 @@ pub fn join(handle: &Handle, options: &Options) -> Result<Outcome, Error> {
     if let Some(document) = member_of {
         return Ok(Outcome::Member(document));
     }
-    let client = handle.call(|engine| engine.client())??;
     let outcome = if options.create {
         found(handle, &client, options, home).map(Outcome::Member)
     } else {

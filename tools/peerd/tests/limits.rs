@@ -183,7 +183,10 @@ fn a_foreign_user_may_only_what_the_configuration_gives_it() {
     };
     open(a.dir.path().to_path_buf(), 0o755);
     open(a.socket(), 0o666);
-    let output = Command::new(std::env::current_exe().unwrap())
+    // Where this program is, the user may not look.
+    let copy = a.dir.path().join("test");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let output = Command::new(&copy)
         .args(["--exact", "a_foreign_user"])
         .env("FOREIGN_SOCKET", a.socket())
         .env("FOREIGN_PEER", cb.own_key().to_string())

@@ -238,8 +238,14 @@ impl Town {
         for effect in node.effects() {
             match effect {
                 Effect::Dial(peer, protocol) => {
-                    let to = self.index(peer);
-                    self.after(DELAY, Event::Dialled(n, to, protocol));
+                    match self.signers.iter().position(|s| s.key() == peer) {
+                        Some(to) => self.after(DELAY, Event::Dialled(n, to, protocol)),
+                        // A member that no box of the test has the key of.
+                        None => {
+                            let now = self.now(n);
+                            self.node(n).dial_failed(peer, protocol, now);
+                        }
+                    }
                 }
                 Effect::Send(peer, frame) => {
                     let to = self.index(peer);

@@ -46,6 +46,7 @@ pub(super) struct Schedule {
     syncing: Option<Instant>,
     configure: Option<Instant>,
     configured: Option<Instant>,
+    leaving: bool,
     /// Reconciliations begun.
     syncs: u32,
     /// The one under way has brought something.
@@ -69,6 +70,7 @@ impl Schedule {
             syncing: None,
             configure: Some(now),
             configured: None,
+            leaving: false,
             syncs: 0,
             gained: false,
             seek: now + super::further::FIRST,
@@ -77,13 +79,23 @@ impl Schedule {
     }
 
     pub(super) fn renew_now(&mut self, now: Instant) {
-        self.renew = now;
+        if !self.leaving {
+            self.renew = now;
+        }
+    }
+
+    /// The box has said good-bye: another word of it would call it back to life.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.leaving = true;
+        self.renew = now + Duration::from_secs(24 * 3600);
     }
 
     /// Renews soon, but not within `calm` of the last time.
     pub(super) fn renew_after(&mut self, calm: Duration, now: Instant) {
         let due = self.renewed.map_or(now, |at| at + calm).max(now);
-        self.renew = self.renew.min(due);
+        if !self.leaving {
+            self.renew = self.renew.min(due);
+        }
     }
 
     pub(super) fn renewed(&mut self, interval: Duration, rng: &mut StdRng, now: Instant) {

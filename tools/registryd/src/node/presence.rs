@@ -66,6 +66,7 @@ impl Node {
 
     /// Says good-bye: readers elsewhere see this box's services as stale at once.
     pub fn say_goodbye(&mut self, now: Now) {
+        self.schedule.leave(now.at);
         if let Some(version) = self.box_version(self.own) {
             self.accuse(self.own, version, now);
         }

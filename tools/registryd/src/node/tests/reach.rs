@@ -60,3 +60,25 @@ fn relays_and_places_reach_the_peerd_of_the_others() {
     town.run(SECOND * 60);
     assert_eq!(version(&mut town), before, "a new place alone is no news");
 }
+
+#[test]
+fn a_box_that_has_said_good_bye_is_not_called_back_by_its_own_news() {
+    let mut town = Town::new(3);
+    town.run(SECOND * 90);
+    let owner = town.signers[1].key();
+    let now = town.now(1);
+    town.node(1).say_goodbye(now);
+    let moved = Reach {
+        port: 7700,
+        ..Reach::default()
+    };
+    town.node(1).set_reach(moved, now);
+    town.run(SECOND * 30);
+    let entry = town
+        .node(0)
+        .book()
+        .view()
+        .get(&crate::book::box_key(owner))
+        .cloned();
+    assert!(entry.unwrap().standing.stale);
+}

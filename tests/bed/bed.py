@@ -136,7 +136,12 @@ def teardown(tag):
     for place in reversed([line.split()[1] for line in mounts if line.split()[1].startswith(f"{directory}/")]):
         run("umount", "-l", place, check=False)
     _remove_cgroups([config.parent.name for config in directory.glob("*/config")])
-    shutil.rmtree(directory, ignore_errors=True)
+    # What was unmounted while in use, and processes about to die, may hold on for a moment.
+    for _ in range(50):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            break
+        time.sleep(0.2)
     if STATE.exists() and not any(STATE.iterdir()):
         STATE.rmdir()
 

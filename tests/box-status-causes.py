@@ -16,7 +16,11 @@ FAKE = """[Service]
 Environment=LD_PRELOAD={library} FAKETIME=-1d FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_NO_CACHE=1
 """
 WALL = """table inet wall {
-  chain in { type filter hook input priority 0; meta l4proto { tcp, udp } th dport 7656 ct state new drop; }
+  chain in {
+    type filter hook input priority 0;
+    udp dport 7656 ct state new drop
+    tcp dport 7656 ct state new drop
+  }
   chain out { type filter hook output priority 0; tcp dport 7657 drop; }
 }
 """
@@ -94,8 +98,8 @@ def _peers(box):
 
 def _wall(box):
     # Nothing new comes in, and no relay is to be had.
-    box.write("/run/wall.nft", WALL)
-    box.sh("nft -f /run/wall.nft")
+    box.write("/root/wall.nft", WALL)
+    box.sh("nft -f /root/wall.nft")
     try:
         box.sh("systemctl restart guifi-peerd")
         _names(box, "unreachable from outside", "do not reach UDP and TCP port 7656", 120)

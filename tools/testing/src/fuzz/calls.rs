@@ -11,14 +11,14 @@ use zbus::{Connection, Structure, Variant};
 use super::{Chance, rounds};
 use crate::bus::contract;
 
-/// Calls under way at once: as many as the bus daemon lets wait.
+/// Calls under way at once; the bus daemon lets 128 of a connection wait.
 const AT_ONCE: usize = 48;
+/// Of them slow ones.
+const SLOW: usize = 8;
 /// After so many calls the daemon is looked at.
 const OFTEN: u64 = 500;
-/// A slow method is called so many times less than the others.
-const SELDOM: u64 = 200;
-/// A call that has no answer by then may have one later; others go on.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long any call may take.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks for the daemon.
 const LOOK: Duration = Duration::from_millis(20);
 /// What the daemon still has to answer afterwards.
@@ -62,13 +62,13 @@ pub fn calls(address: &str, target: Target<'_>, count: u64) {
     let owner = runtime.block_on(owner(&connection, target.name));
     let mut stream = Stream::default();
     rounds(target.name, count, |chance, input| {
-        let call = Call::of(&methods, target, chance);
+        let call = Call::of(&methods, target, chance, &stream);
         // The one that kills is among these; the death is seen later.
         input.is(stream.latest.make_contiguous().join("\n").into_bytes());
         runtime.block_on(stream.call(&connection, target, call));
     });
     runtime.block_on(async {
-        stream.calls.join_all().await;
+        stream.end().await;
         let describe = connection.call_method(
             Some(target.name),
             target.path,
@@ -110,14 +110,18 @@ async fn owner(connection: &Connection, name: &'static str) -> String {
 #[derive(Default)]
 struct Stream {
     calls: JoinSet<()>,
+    slow: JoinSet<()>,
     latest: VecDeque<String>,
     made: u64,
 }
 
 impl Stream {
     async fn call(&mut self, connection: &Connection, target: Target<'_>, call: Call) {
-        while self.calls.len() >= AT_ONCE {
-            self.calls.join_next().await;
+        while self.calls.len() >= AT_ONCE - SLOW {
+            self.calls.join_next().await.unwrap().unwrap();
+        }
+        while let Some(done) = self.slow.try_join_next() {
+            done.unwrap();
         }
         self.made += 1;
         if self.made.is_multiple_of(OFTEN) {
@@ -128,21 +132,18 @@ impl Stream {
         if self.latest.len() > AT_ONCE {
             self.latest.pop_front();
         }
-        let (connection, name, path) = (connection.clone(), target.name, target.path);
-        self.calls.spawn(async move {
-            let (interface, member) = (Some(call.interface), call.method);
-            // Refusals are right, and so is taking long over a name that may exist.
-            let _ = match call.body {
-                Some(body) => {
-                    let reply = connection.call_method(Some(name), path, interface, member, &body);
-                    timeout(PATIENCE, reply).await
-                }
-                None => {
-                    let reply = connection.call_method(Some(name), path, interface, member, &());
-                    timeout(PATIENCE, reply).await
-                }
-            };
-        });
+        let slow = target.slow.contains(&call.method.as_str());
+        let calls = if slow {
+            &mut self.slow
+        } else {
+            &mut self.calls
+        };
+        calls.spawn(call.make(connection.clone(), target.name, target.path));
+    }
+
+    async fn end(self) {
+        self.calls.join_all().await;
+        self.slow.join_all().await;
     }
 }
 
@@ -155,15 +156,41 @@ struct Call {
 }
 
 impl Call {
-    fn of(methods: &[Method], target: Target<'_>, chance: &mut Chance) -> Self {
+    fn of(methods: &[Method], target: Target<'_>, chance: &mut Chance, stream: &Stream) -> Self {
+        let is_slow = |method: &Method| target.slow.contains(&method.name.as_str());
         let mut method = chance.one(methods);
-        while target.slow.contains(&method.name.as_str()) && chance.below(SELDOM) != 0 {
+        while stream.slow.len() >= SLOW && is_slow(method) {
             method = chance.one(methods);
         }
         Self {
             interface: method.interface.clone(),
             method: method.name.clone(),
             body: body(method, chance, target.samples),
+        }
+    }
+
+    /// Makes the call; a refusal is as good as an answer, if it is the daemon's.
+    async fn make(self, connection: Connection, name: &'static str, path: &'static str) {
+        let (to, interface, member) = (Some(name), Some(self.interface), self.method.as_str());
+        let reply = async {
+            match &self.body {
+                Some(body) => {
+                    connection
+                        .call_method(to, path, interface, member, body)
+                        .await
+                }
+                None => {
+                    connection
+                        .call_method(to, path, interface, member, &())
+                        .await
+                }
+            }
+        };
+        let reply = timeout(PATIENCE, reply).await;
+        let reply = reply.unwrap_or_else(|_| panic!("no answer to {member} {:?}", self.body));
+        if let Err(e) = reply {
+            let refusal = e.to_string();
+            assert!(!refusal.contains("pending replies"), "{refusal}");
         }
     }
 }

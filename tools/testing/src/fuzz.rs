@@ -3,7 +3,8 @@
 //!
 //! Each input has a number. One that makes a reader panic is told with its number and in full;
 //! `GUIFI_FUZZ_ONLY=NUMBER cargo test …` tries that one alone. `GUIFI_FUZZ_SEED=NUMBER` makes
-//! other inputs. With `GUIFI_LONG` set there are a million of them, else a few.
+//! other inputs. With `GUIFI_LONG` set there are a million of them, with `GUIFI_FUZZ_INPUTS`
+//! so many, else a few.
 
 mod calls;
 
@@ -194,11 +195,12 @@ impl Chance {
 /// How many inputs each reader gets.
 #[must_use]
 pub fn inputs() -> u64 {
-    if env::var_os("GUIFI_LONG").is_some() {
-        MANY
-    } else {
-        FEW
-    }
+    let long = env::var_os("GUIFI_LONG").is_some();
+    number("GUIFI_FUZZ_INPUTS").unwrap_or(if long { MANY } else { FEW })
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok()?.parse().ok()
 }
 
 /// Gives `check` so many numbers' chances, one after the other, and says how long it took.
@@ -206,8 +208,7 @@ pub fn inputs() -> u64 {
 /// # Panics
 /// If `check` does.
 pub fn rounds(name: &str, count: u64, mut check: impl FnMut(&mut Chance, &mut Input)) {
-    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
-    let seed: u64 = number("GUIFI_FUZZ_SEED").unwrap_or(1);
+    let seed = number("GUIFI_FUZZ_SEED").unwrap_or(1);
     let range = match number("GUIFI_FUZZ_ONLY") {
         Some(only) => only..only + 1,
         None => 0..count,

@@ -19,7 +19,7 @@ pub use error::{Failure, error, is_waiting};
 pub use lines::{read_lines, sealed_file};
 pub use mirror::{MirrorAdminProxy, MirrorProxy};
 pub use peer::{PeerAdminProxy, PeerProxy};
-pub use registry::{RegistryAdminProxy, RegistryProviderProxy, RegistryProxy};
+pub use registry::{RegistryAdminProxy, RegistryProviderProxy, RegistryProxy, watch_registry};
 
 use guifi_core::{Error, Kind};
 

@@ -3,7 +3,29 @@
 
 use std::collections::HashMap;
 
-use zbus::{OwnedFd, OwnedVariant, proxy};
+use zbus::fdo::{DBusProxy, NameOwnerChangedStream};
+use zbus::{Connection, OwnedFd, OwnedVariant, proxy};
+
+use crate::REGISTRY;
+
+/// Starts and ends of the registry, and its signal `Changed`: watch them before asking anything,
+/// so that no change falls in between.
+///
+/// # Errors
+/// Those of the bus.
+pub async fn watch_registry(
+    connection: &Connection,
+) -> zbus::Result<(NameOwnerChangedStream, ChangedStream)> {
+    let owners = DBusProxy::new(connection)
+        .await?
+        .receive_name_owner_changed_with_args(&[(0, REGISTRY.name)])
+        .await?;
+    let changes = RegistryProxy::new(connection)
+        .await?
+        .receive_changed()
+        .await?;
+    Ok((owners, changes))
+}
 
 #[proxy(
     interface = "net.guifi.Registry1",

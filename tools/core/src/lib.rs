@@ -2,6 +2,7 @@
 //! configuration merging, logging for the journal, service notification, signals and
 //! crash-safe file writing.
 
+mod address;
 mod config;
 mod error;
 mod file;
@@ -9,6 +10,7 @@ mod logger;
 pub mod notify;
 mod root;
 
+pub use address::is_routed;
 pub use config::load;
 pub use error::{Error, Kind};
 pub use file::write_atomic;

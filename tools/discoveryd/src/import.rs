@@ -9,7 +9,8 @@ use guifi_bus::instance;
 use serde_json::Value;
 
 use crate::near::Interface;
-use crate::service::{Check, Host, ORIGIN, Service, is_imported, is_routed};
+use crate::service::{Check, Host, ORIGIN, Service, is_imported};
+use guifi_core::is_routed;
 
 /// Entries on all links together. Avahi keeps 1,024 groups of one program, and each entry has
 /// a group.

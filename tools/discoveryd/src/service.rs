@@ -149,27 +149,15 @@ impl Service {
         if host.addresses.is_empty() {
             return Err(Error::usage(format!("{} has no address", host.name)));
         }
-        match host.addresses.iter().find(|a| self.global && !is_routed(a)) {
+        match host
+            .addresses
+            .iter()
+            .find(|a| self.global && !guifi_core::is_routed(a))
+        {
             Some(address) => Err(Error::usage(format!(
                 "{address} cannot be reached from other links: it is not published to the community"
             ))),
             None => Ok(()),
-        }
-    }
-}
-
-/// Whether an address means the same machine from everywhere in the community.
-#[must_use]
-pub fn is_routed(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(a) => {
-            !(a.is_loopback() || a.is_link_local() || a.is_unspecified() || a.is_multicast())
-        }
-        IpAddr::V6(a) => {
-            !(a.is_loopback()
-                || a.is_unicast_link_local()
-                || a.is_unspecified()
-                || a.is_multicast())
         }
     }
 }

@@ -100,12 +100,8 @@ async fn try_follow(
     let attempt = |e: zbus::Error| guifi_bus::error("cannot follow the registry", e);
     let bus = DBusProxy::new(connection).await.map_err(attempt)?;
     let registry = RegistryProxy::new(connection).await.map_err(attempt)?;
-    // Watched before anything is asked: no change falls in between.
-    let mut owners = bus
-        .receive_name_owner_changed_with_args(&[(0, REGISTRY.name)])
-        .await
-        .map_err(attempt)?;
-    let mut changes = registry.receive_changed().await.map_err(attempt)?;
+    let watch = guifi_bus::watch_registry(connection);
+    let (mut owners, mut changes) = watch.await.map_err(attempt)?;
     let name = zbus::names::BusName::try_from(REGISTRY.name)
         .map_err(|e| Error::failed(format!("bus name: {e}")))?;
     // Not started by asking: whoever installed it has it running.

@@ -400,23 +400,7 @@ fn written(expires: u64) -> Option<Box<str>> {
 
 /// The addresses that other links can reach, each once, in order.
 fn usable(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
-    let good = |address: &IpAddr| match address {
-        IpAddr::V4(a) => {
-            !(a.is_loopback()
-                || a.is_link_local()
-                || a.is_multicast()
-                || a.is_broadcast()
-                || a.octets()[0] == 0)
-        }
-        IpAddr::V6(a) => {
-            !(a.is_loopback()
-                || a.is_unspecified()
-                || a.is_multicast()
-                || a.is_unicast_link_local()
-                || a.to_ipv4_mapped().is_some())
-        }
-    };
-    let set: BTreeSet<IpAddr> = addresses.filter(good).collect();
+    let set: BTreeSet<IpAddr> = addresses.filter(guifi_core::is_routed).collect();
     set.into_iter().collect()
 }
 

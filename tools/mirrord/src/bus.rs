@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use guifi_bus::{Failure, MIRROR, REGISTRY, RegistryProxy};
+use guifi_bus::{Failure, MIRROR};
 use guifi_core::Error;
 use tokio::time::{sleep, timeout};
-use zbus::fdo::DBusProxy;
 use zbus::{Connection, connection, interface};
 
 use crate::state::App;
@@ -108,14 +107,8 @@ async fn follow(connection: &Connection, app: &Arc<App>) {
 
 async fn try_follow(connection: &Connection, app: &Arc<App>) -> Result<(), Error> {
     let attempt = |e: zbus::Error| guifi_bus::error("cannot follow the registry", e);
-    let bus = DBusProxy::new(connection).await.map_err(attempt)?;
-    let registry = RegistryProxy::new(connection).await.map_err(attempt)?;
-    // Watched before anything is asked: no change falls in between.
-    let mut owners = bus
-        .receive_name_owner_changed_with_args(&[(0, REGISTRY.name)])
-        .await
-        .map_err(attempt)?;
-    let mut changes = registry.receive_changed().await.map_err(attempt)?;
+    let watch = guifi_bus::watch_registry(connection);
+    let (mut owners, mut changes) = watch.await.map_err(attempt)?;
     loop {
         let answered = match refresh(connection, app).await {
             Ok(()) => true,

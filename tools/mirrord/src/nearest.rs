@@ -99,30 +99,10 @@ impl Mirror {
             IpAddr::V6(v6) => format!("http://[{v6}]:{}{}", self.port, self.path),
         };
         addresses
-            .filter(|a| is_of_a_box(*a))
+            .filter(guifi_core::is_routed)
             .take(MAX_ADDRESSES)
             .map(url)
             .collect()
-    }
-}
-
-/// Whether another box can have this address: nobody is sent to this machine's own services.
-fn is_of_a_box(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(a) => {
-            !(a.is_loopback()
-                || a.is_link_local()
-                || a.is_unspecified()
-                || a.is_broadcast()
-                || a.is_multicast())
-        }
-        IpAddr::V6(a) => {
-            !(a.is_loopback()
-                || a.is_unspecified()
-                || a.is_multicast()
-                || a.is_unicast_link_local()
-                || a.to_ipv4_mapped().is_some())
-        }
     }
 }
 

@@ -28,12 +28,7 @@ impl App {
     }
 
     pub(super) async fn follow_registry(&self) -> zbus::Result<()> {
-        let bus = zbus::fdo::DBusProxy::new(&self.connection).await?;
-        let mut owners = bus
-            .receive_name_owner_changed_with_args(&[(0, REGISTRY.name)])
-            .await?;
-        let registry = RegistryProxy::new(&self.connection).await?;
-        let mut changes = registry.receive_changed().await?;
+        let (mut owners, mut changes) = guifi_bus::watch_registry(&self.connection).await?;
         let mut retry = !self.catch_up(true).await;
         loop {
             tokio::select! {

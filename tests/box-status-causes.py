@@ -117,8 +117,12 @@ POLICY = """table inet wall {{
         type filter hook input priority 0; policy drop;
         ct state established,related accept
         iif lo accept
-        meta l4proto {{ icmp, ipv6-icmp }} accept
+        meta l4proto {{ 1, 58 }} accept
         {jump}
+    }}
+    chain out {{
+        type filter hook output priority 0;
+        tcp dport 7657 drop
     }}
 }}
 """

@@ -68,7 +68,7 @@ pub(crate) async fn serve(
         Service::Ping => drop(send.finish()),
         // A question that makes no sense gets none.
         Service::Near => {
-            let _ = nearness::answer(&node, &link, &mut send, &mut recv).await;
+            let _ = nearness::answer(&node, &mut send).await;
         }
         Service::Reach(turn) => {
             let _ = reach::answer(&node, &link, turn, &mut send, &mut recv).await;

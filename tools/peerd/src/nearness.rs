@@ -1,15 +1,15 @@
 //! Finding the own place in the space of round trips: every now and then one of the peers at
 //! hand says where it is, and the connection's round trip says how far that is.
 //!
-//! On a stream of the protocol `near` the asker sends the CBOR array of version 1 and where it
-//! is, x, y, z, height in microseconds and error in thousandths; the helper answers alike. A box
-//! that has no place yet sends nothing but the version.
+//! On a stream of the protocol `near` the helper sends the CBOR array of version 1 and where it
+//! is: x, y, z, height in microseconds and error in thousandths. One that has no place yet sends
+//! the version alone. Only the asker learns: nobody moves a box as often as he likes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use guifi_streams::{Coordinate, PathKind};
-use iroh::endpoint::{RecvStream, SendStream};
+use iroh::endpoint::SendStream;
 use minicbor::{Decoder, Encoder};
 use tokio::time::{sleep, timeout};
 
@@ -74,39 +74,22 @@ fn pick(node: &Node, turn: u32) -> Option<Arc<Link>> {
 
 async fn sample(node: &Arc<Node>, link: &Arc<Link>) -> Option<()> {
     let wire = dial::open(node, link.key, NEAR, &[], PATIENCE).await.ok()?;
-    let (mut send, mut recv, busy) = wire.take()?;
-    say(node, &mut send).await?;
-    let there = hear(&mut recv).await?;
+    let (_send, mut recv, busy) = wire.take()?;
+    let message = recv.read_to_end(MAX_MESSAGE).await.ok()?;
+    let there = match read(&message)? {
+        Some(said) => Place::read(said)?,
+        None => Place::default(),
+    };
     drop(busy);
     learn(node, link, there);
     Some(())
 }
 
-/// Answers a sample, and learns from it too.
-pub(crate) async fn answer(
-    node: &Node,
-    link: &Link,
-    send: &mut SendStream,
-    recv: &mut RecvStream,
-) -> Option<()> {
-    let there = timeout(PATIENCE, hear(recv)).await.ok()??;
-    say(node, send).await?;
-    learn(node, link, there);
-    Some(())
-}
-
-async fn say(node: &Node, send: &mut SendStream) -> Option<()> {
+/// Answers a sample.
+pub(crate) async fn answer(node: &Node, send: &mut SendStream) -> Option<()> {
     let here = lock(&node.place).say();
     send.write_all(&encode(here)).await.ok()?;
     send.finish().ok()
-}
-
-async fn hear(recv: &mut RecvStream) -> Option<Place> {
-    let message = recv.read_to_end(MAX_MESSAGE).await.ok()?;
-    match read(&message)? {
-        Some(said) => Place::read(said),
-        None => Some(Place::default()),
-    }
 }
 
 fn learn(node: &Node, link: &Link, there: Place) {

@@ -6,13 +6,15 @@
 //! array of version 1 and its port, the helper that of version 1, whether UDP and whether TCP
 //! got through.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use guifi_streams::{Key, PathKind};
 use iroh::endpoint::{RecvStream, SendStream};
-use iroh::{Endpoint, Watcher as _};
+use iroh::{Endpoint, EndpointAddr, Watcher as _};
 use minicbor::{Decoder, Encoder};
 use tokio::time::{sleep, timeout};
 
@@ -58,6 +60,7 @@ pub(crate) async fn watch(node: Arc<Node>, endpoint: Endpoint) {
     let mut pause = AGAIN;
     loop {
         let mut notices = node.notices.subscribe();
+        let here = places(&endpoint.addr());
         let found = ask_around(&node).await;
         if found.is_some() {
             *lock(&node.reached) = found;
@@ -67,13 +70,29 @@ pub(crate) async fn watch(node: Arc<Node>, endpoint: Endpoint) {
         }
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(WELL),
-            // Where this box is has changed.
-            Some(_) = addresses.next() => pause = AGAIN,
+            () = moved(&mut addresses, &here) => pause = AGAIN,
             // Somebody came who can be asked.
             Ok(_) = notices.recv(), if found.is_none() => pause = AGAIN,
         }
         sleep(SETTLE).await;
     }
+}
+
+/// Waits until this box is no longer `here`; another relay is no other place.
+async fn moved(
+    addresses: &mut (impl Stream<Item = EndpointAddr> + Unpin),
+    here: &BTreeSet<SocketAddr>,
+) {
+    while let Some(address) = addresses.next().await {
+        if places(&address) != *here {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+fn places(address: &EndpointAddr) -> BTreeSet<SocketAddr> {
+    address.ip_addrs().copied().collect()
 }
 
 /// Asks connected members until one got through; none if nobody answered.

@@ -70,7 +70,10 @@ const SCHEMA: &str = "
         days INTEGER NOT NULL,
         last_day INTEGER NOT NULL
     ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS taken_back (highest INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS taken_back (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        highest INTEGER NOT NULL
+    );
     PRAGMA user_version = 1;
 ";
 
@@ -139,7 +142,7 @@ impl Store {
     pub fn set_taken_back(&mut self, version: u64) -> Result<(), String> {
         let version = version.cast_signed();
         self.connection
-            .execute("INSERT INTO taken_back VALUES (?1)", [version])
+            .execute("REPLACE INTO taken_back VALUES (1, ?1)", [version])
             .map_err(|e| format!("cannot write what was taken back: {e}"))?;
         Ok(())
     }

@@ -43,7 +43,7 @@ pub(crate) fn document(node: &Node) -> String {
             json!({"connections": connections, "sent_bytes": bytes})
         }),
         "home_relays": home_relays,
-        "relays": net.as_ref().map(|n| n.relays.named(&n.endpoint)).unwrap_or_default(),
+        "relays": net.as_ref().map(|n| n.relays.named()).unwrap_or_default(),
         "coordinate": lock(&node.place).say(),
         "reached_from_outside": reached.map(|r| json!({
             "udp": r.answers.udp,

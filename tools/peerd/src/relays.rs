@@ -133,18 +133,17 @@ impl Relays {
         (micros, std::array::from_fn(|i| own.0[i] ^ member.key.0[i]))
     }
 
-    /// The members at whose relays this box waits, the home relay first.
-    pub(crate) fn named(&self, endpoint: &Endpoint) -> Vec<Key> {
-        let home = endpoint.home_relay_status().get();
-        let is_home = |url: &RelayUrl| home.iter().any(|s| s.url() == url);
+    /// The members at one of whose relays this box waits, in the order of their keys: which of
+    /// two as near is home today is no news for the community.
+    pub(crate) fn named(&self) -> Vec<Key> {
         let used = lock(&self.used);
-        let mut named: Vec<_> = used
-            .iter()
-            .filter(|(_, relay)| relay.resting.is_none())
-            .map(|(url, relay)| (!is_home(url), relay.owner))
+        let mut named: Vec<Key> = used
+            .values()
+            .filter(|relay| relay.resting.is_none())
+            .map(|relay| relay.owner)
             .collect();
         named.sort_unstable();
-        named.into_iter().map(|(_, owner)| owner).collect()
+        named
     }
 
     /// The relays over which a member may be met: those that it names, then this box's own.

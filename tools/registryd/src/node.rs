@@ -116,7 +116,7 @@ pub struct Reach {
     pub port: u16,
     /// What it relays with.
     pub relay: Option<guifi_streams::RelayPorts>,
-    /// At whose relays it can be met, the nearest first.
+    /// At whose relays it can be met.
     pub relays: Vec<Key>,
     /// Where it is in the space of round trips; said whenever the record is written anyway.
     pub coordinate: Option<guifi_streams::Coordinate>,

@@ -40,7 +40,7 @@ pub struct Member {
     /// What it relays with, if it does.
     #[serde(default)]
     pub relay: Option<RelayPorts>,
-    /// The members at whose relays it waits, the nearest first.
+    /// The members at whose relays it can be met.
     #[serde(default)]
     pub relays: Vec<Key>,
     /// Where it is in the space of round trips.

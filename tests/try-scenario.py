@@ -15,8 +15,9 @@ TIMEOUT = 420
 def _try(tools, *words):
     # A bed of its own, not the one that a person may be playing with.
     environment = os.environ | {"GUIFI_TRY_TAG": f"t{os.getpid()}try", "GUIFI_TEST_REPOSITORY": str(tools.repository)}
+    # As from a terminal: what was itself started in the background ignores interrupts.
     return subprocess.Popen(
-        [str(TOP / "repo/try"), *words],
+        ["env", "--default-signal=INT", str(TOP / "repo/try"), *words],
         env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 

@@ -29,8 +29,9 @@ use crate::view::Question;
 const RETRY: [u64; 4] = [1, 2, 5, 10];
 /// How long changes are collected before they are told.
 const COLLECT: Duration = Duration::from_millis(50);
-/// How long a good-bye has to be passed on.
-pub(crate) const GOODBYE: Duration = Duration::from_millis(400);
+/// How long a good-bye has to be passed on: who was only told that there is something asks for
+/// it after 0.4 s.
+pub(crate) const GOODBYE: Duration = Duration::from_millis(1200);
 /// Characters of a name or body that are looked at.
 const MAX_TEXT: usize = 16 << 10;
 

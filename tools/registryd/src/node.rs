@@ -161,6 +161,8 @@ pub struct Node {
     write_failed: bool,
     gossip: Gossip,
     time: CommunityTime,
+    /// When the connected members were last asked for their clocks.
+    clocks_asked: Now,
     home: Home,
     reach: Reach,
     links: Links,
@@ -233,6 +235,7 @@ impl Node {
             write_failed: false,
             gossip: Gossip::new(own, community, rng.random(), now.at),
             time: CommunityTime::default(),
+            clocks_asked: now,
             home,
             reach: Reach::default(),
             links: Links::default(),
@@ -342,6 +345,7 @@ impl Node {
 
     /// Takes in records that a reconciliation or an admission brought.
     pub fn merge(&mut self, records: Vec<Record>, now: Now) {
+        self.watch_clock(now);
         let records = self.defend(records, now);
         let merged = self.book.merge(records, self.community_time(now));
         if merged.accepted.len() <= duties::PUSH_ON {

@@ -52,6 +52,13 @@ impl CommunityTime {
             .insert(member, theirs_ms.cast_signed() - own_ms.cast_signed());
     }
 
+    /// The own clock was set, by so many milliseconds: the others are as far as before.
+    pub fn stepped(&mut self, by_ms: i64) {
+        for offset in self.offsets.values_mut() {
+            *offset = offset.saturating_sub(by_ms);
+        }
+    }
+
     /// A member is no longer connected.
     pub fn forget(&mut self, member: Key) {
         self.offsets.remove(&member);

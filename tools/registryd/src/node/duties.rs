@@ -131,6 +131,7 @@ impl Schedule {
 impl Node {
     /// Does what is due.
     pub fn tick(&mut self, now: Now) {
+        self.watch_clock(now);
         self.gossip.tick(now.at);
         self.pump(now);
         self.probe(now);

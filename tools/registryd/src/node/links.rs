@@ -1,6 +1,7 @@
 //! Gossip streams: which members have one, and what waits until one is open.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use guifi_streams::Key;
 
@@ -10,6 +11,10 @@ use crate::frame::{self, Frame, kind};
 use crate::gossip::Output;
 use crate::record::Record;
 
+/// A clock that differs by more from what has passed was set; drift stays below it for an hour.
+const STEP_MS: i64 = 1000;
+/// Between two questions for the connected members' clocks.
+const CLOCKS: Duration = Duration::from_secs(3600);
 /// Frames that wait for one stream to open.
 const MAX_QUEUE: usize = 64;
 
@@ -53,11 +58,17 @@ impl Node {
     /// # Errors
     /// A sentence saying how the peer broke the protocol: the stream is to be reset.
     pub fn link_frame(&mut self, peer: Key, frame: &Frame, now: Now) -> Result<(), String> {
+        self.watch_clock(now);
         match frame.kind {
             kind::MESSAGE => self.gossip.receive(peer, &frame.payload, now.at)?,
             kind::CLOCK => {
                 let answer = frame::clock_answer(&frame.payload, now.clock_ms)
                     .ok_or("a clock question was cut")?;
+                // The question says what the other clock shows: perhaps it has just been set.
+                if let Ok(theirs) = frame.payload.as_slice().try_into() {
+                    let theirs = u64::from_be_bytes(theirs);
+                    self.time.observe(peer, now.clock_ms, theirs);
+                }
                 self.effects.push(Effect::Send(peer, answer));
             }
             kind::CLOCK_ANSWER => {
@@ -74,6 +85,29 @@ impl Node {
         }
         self.pump(now);
         Ok(())
+    }
+
+    /// Notices that the own clock was set, as by NTP after a start without a battery: what was
+    /// measured before is corrected, and everybody is asked, and so told, anew.
+    pub(super) fn watch_clock(&mut self, now: Now) {
+        let passed = now.at.saturating_duration_since(self.clocks_asked.at);
+        let expected = self.clocks_asked.clock_ms.cast_signed()
+            + i64::try_from(passed.as_millis()).unwrap_or(i64::MAX / 2);
+        let step = now.clock_ms.cast_signed().saturating_sub(expected);
+        let was_set = step.abs() > STEP_MS;
+        if was_set {
+            log::info!("the clock of this machine was set by {} s", step / 1000);
+            self.time.stepped(step);
+        }
+        if was_set || passed > CLOCKS {
+            self.clocks_asked = now;
+            let question = frame::clock(now.clock_ms);
+            let linked: Vec<Key> = self.linked().collect();
+            let ask = linked
+                .into_iter()
+                .map(|key| Effect::Send(key, question.clone()));
+            self.effects.extend(ask);
+        }
     }
 
     /// A gossip stream of `peer` has ended.

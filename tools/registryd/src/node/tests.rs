@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 mod ban;
+mod clock;
 mod door;
 mod invite;
 mod lapse;

@@ -83,6 +83,7 @@ impl Node {
         lifetime: Duration,
         now: Now,
     ) -> Result<u64, WriteError> {
+        self.watch_clock(now);
         let life = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         let life = if life == 0 {
             MAX_LIFE_MS
@@ -138,6 +139,7 @@ impl Node {
     /// # Errors
     /// [`WriteError`].
     pub fn remove(&mut self, kind: &str, name: &str, now: Now) -> Result<(), WriteError> {
+        self.watch_clock(now);
         let key = RecordKey {
             owner: self.own,
             kind: kind.into(),

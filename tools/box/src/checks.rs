@@ -167,6 +167,34 @@ fn number(document: &Value, member: &str) -> u64 {
     document[member].as_u64().unwrap_or_default()
 }
 
+/// What is wrong with the key of the box.
+fn key(document: &Value) -> Option<Part> {
+    let bad = |state, reason: String| Some(Part::new("registryd", state, reason));
+    match document["key_state"].as_str() {
+        Some("left") => {
+            let key = document["key_left_for"].as_str().unwrap_or_default();
+            let reason =
+                format!("the key of this box was given up for {key}, which it does not have");
+            let hint = "if a thief did that: guifi-peer key rotate, and tell an administrator";
+            return bad(State::Down, reason).map(|part| part.hint(hint));
+        }
+        Some("frozen") => {
+            let reason = "the key of this box was given up for two others";
+            let hint = "an administrator decides which counts: guifi-registry confirm-key KEY";
+            return bad(State::Down, reason.to_owned()).map(|part| part.hint(hint));
+        }
+        _ => {}
+    }
+    let addresses = document["twin"]["addresses"].as_array()?;
+    let addresses: Vec<&str> = addresses.iter().filter_map(Value::as_str).collect();
+    let reason = format!(
+        "another box, at {}, uses the key of this one",
+        addresses.join(" and ")
+    );
+    let hint = "on one of the two: guifi-leave, guifi-peer key rotate, guifi-join";
+    bad(State::Degraded, reason).map(|part| part.hint(hint))
+}
+
 fn registry(document: &Value) -> Part {
     let name = "registryd";
     if !flag(document, "peerd") {
@@ -189,6 +217,9 @@ fn registry(document: &Value) -> Part {
             format!("this box is banned from {community}"),
         )
         .hint("talk to an administrator of the community");
+    }
+    if let Some(part) = key(document) {
+        return part;
     }
     // After a damaged database the records that say so are still on their way.
     let empty = document["expelled"].is_null() && document["damaged_database"].is_string();

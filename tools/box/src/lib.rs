@@ -9,7 +9,8 @@ mod join;
 mod leave;
 mod nearby;
 mod status;
-mod terminal;
+
+pub(crate) use guifi_core::terminal;
 
 use std::process::ExitCode;
 

@@ -225,8 +225,8 @@ fn a_bad_file_changes_nothing_and_is_one_line() {
     *altered.last_mut().unwrap() ^= 1;
     for (content, words) in [
         (&whole[..whole.len() / 2], "damaged or incomplete"),
-        (&whole[..10], "no backup"),
-        (&b"hello"[..], "no backup"),
+        (&whole[..10], "no sealed file"),
+        (&b"hello"[..], "no sealed file"),
         (&altered[..], "damaged or incomplete"),
     ] {
         fs::write(&backup, content).unwrap();

@@ -81,6 +81,8 @@ pub trait RegistryAdmin {
     fn ban(&self, key: &str, with_sponsored: bool) -> zbus::Result<String>;
     fn appoint(&self, key: &str) -> zbus::Result<String>;
     fn dismiss(&self, key: &str) -> zbus::Result<String>;
+    fn rotate(&self) -> zbus::Result<String>;
+    fn confirm_key(&self, key: &str) -> zbus::Result<String>;
     fn confirm_name(&self, name: &str, zone: &str, key: &str) -> zbus::Result<String>;
     fn verify(&self) -> zbus::Result<String>;
 }

@@ -9,6 +9,7 @@ mod file;
 mod logger;
 pub mod notify;
 mod root;
+pub mod terminal;
 
 pub use address::is_routed;
 pub use config::load;

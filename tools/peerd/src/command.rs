@@ -1,6 +1,9 @@
 //! `guifi-peer`: the transport as a person sees it.
 
+mod key;
+
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -42,13 +45,40 @@ pub enum Command {
     },
     /// Show the state of the transport and its counters.
     Stats,
-    /// Print the key of this box.
-    Key,
+    /// Print the key of this box, carry it elsewhere or change it.
+    Key {
+        /// What to do with it, instead of printing it.
+        #[command(subcommand)]
+        action: Option<KeyAction>,
+    },
     /// Ask an address which box answers there.
     Who {
         /// HOST or HOST:PORT.
         address: String,
     },
+}
+
+/// What is done with the key of the box.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// Write the key into a file that a passphrase seals (root).
+    Export {
+        /// The file, which must not exist yet.
+        file: PathBuf,
+        /// File whose first line is the passphrase, instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Take a key out of such a file, in the place of this box's own (root).
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// File whose first line is the passphrase, instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Give the key up for a new one; membership, name and records follow to it (root, guifi-admin).
+    Rotate,
 }
 
 /// Runs the command.
@@ -63,8 +93,12 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> Result<(), Error> {
 }
 
 async fn answer(cli: &Cli) -> Result<String, Error> {
-    if let Command::Who { address } = &cli.command {
-        return ask(address, cli.json).await;
+    match &cli.command {
+        Command::Who { address } => return ask(address, cli.json).await,
+        Command::Key {
+            action: Some(action),
+        } => return key::act(action, cli.json).await,
+        _ => {}
     }
     let bus = guifi_bus::connect().await?;
     let peer = PeerProxy::new(&bus)
@@ -102,8 +136,8 @@ async fn answer(cli: &Cli) -> Result<String, Error> {
         }
         Command::Stats if cli.json => Ok(lines([&document])),
         Command::Stats => Ok(stats(&document)),
-        Command::Key if cli.json => Ok(lines([&json!({"key": document["key"]})])),
-        Command::Key => Ok(format!("{}\n", word(&document["key"]))),
+        Command::Key { .. } if cli.json => Ok(lines([&json!({"key": document["key"]})])),
+        Command::Key { .. } => Ok(format!("{}\n", word(&document["key"]))),
         Command::Who { address } => ask(address, cli.json).await,
     }
 }

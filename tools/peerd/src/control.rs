@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::dial;
+use crate::identity::Identity;
 use crate::incoming;
 use crate::net;
 use crate::node::{Node, Refusal, count, lock};
@@ -136,8 +137,30 @@ fn handle(node: &Arc<Node>, client: &Arc<Client>, request: Request, descriptor: 
             }
         }
         Request::Reset { stream, code } => client.reset(stream, code),
-        Request::Sign { id, context, bytes } => match sign(node, client, &context, &bytes) {
-            Ok(signature) => client.say(&Event::Signed { id, signature }, None),
+        Request::Sign { id, context, bytes } => {
+            let signed =
+                registry_only(client).and_then(|()| sign(&node.identity, &context, &bytes));
+            match signed {
+                Ok(signature) => client.say(&Event::Signed { id, signature }, None),
+                Err(refusal) => refuse(client, id, refusal),
+            }
+        }
+        Request::Successor { id } => match successor(node, client) {
+            Ok(next) => {
+                let key = next.public();
+                client.say(&Event::Successor { id, key }, None);
+            }
+            Err(refusal) => refuse(client, id, refusal),
+        },
+        Request::SignAsSuccessor { id, context, bytes } => {
+            let signed = successor(node, client).and_then(|key| sign(&key, &context, &bytes));
+            match signed {
+                Ok(signature) => client.say(&Event::Signed { id, signature }, None),
+                Err(refusal) => refuse(client, id, refusal),
+            }
+        }
+        Request::Succeed { id, key } => match succeed(node, client, key) {
+            Ok(()) => client.say(&Event::Done { id }, None),
             Err(refusal) => refuse(client, id, refusal),
         },
         Request::Configure { id } => {
@@ -267,8 +290,25 @@ fn listen(node: &Node, client: &Arc<Client>, protocol: String) -> Result<(), Ref
     Ok(())
 }
 
-fn sign(node: &Node, client: &Client, context: &str, bytes: &[u8]) -> Result<[u8; 64], Refusal> {
+fn successor(node: &Node, client: &Client) -> Result<Identity, Refusal> {
     registry_only(client)?;
+    Identity::successor(&node.root).map_err(|e| Refusal::new(Reason::Failed, e.to_string()))
+}
+
+fn succeed(node: &Node, client: &Client, key: Key) -> Result<(), Refusal> {
+    let next = successor(node, client)?;
+    if next.public() != key {
+        let text = format!("{key} was not made to follow on this box");
+        return Err(Refusal::new(Reason::Invalid, text));
+    }
+    node.identity
+        .succeed(&node.root)
+        .map_err(|e| Refusal::new(Reason::Failed, e.to_string()))?;
+    node.succeeded.notify_one();
+    Ok(())
+}
+
+fn sign(identity: &Identity, context: &str, bytes: &[u8]) -> Result<[u8; 64], Refusal> {
     // Answers to "who are you" are made here alone.
     if ![context::RECORD, context::CLAIM, context::WITNESS].contains(&context) {
         return Err(Refusal::new(
@@ -276,7 +316,7 @@ fn sign(node: &Node, client: &Client, context: &str, bytes: &[u8]) -> Result<[u8
             format!("nothing is signed in the context '{context}'"),
         ));
     }
-    Ok(node.identity.sign(context, bytes))
+    Ok(identity.sign(context, bytes))
 }
 
 async fn configure(

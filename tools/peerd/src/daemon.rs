@@ -20,15 +20,23 @@ pub(crate) fn run(cli: &Cli, root: &Root) -> Result<(), Error> {
     // The QUIC library reports each closed connection as an error; what matters is said here.
     // Fails only if it was set before.
     let _ = tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::new());
-    tokio::runtime::Builder::new_current_thread()
+    let mut settings = settings;
+    // Each key has a life of its own, from the first stream to the last.
+    while let Some(kept) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
         .build()
         .map_err(|e| Error::failed(format!("cannot start the runtime: {e}")))?
-        .block_on(daemon(settings, root))
+        .block_on(daemon(settings, root))?
+    {
+        log::info!("beginning anew with another key");
+        settings = kept;
+    }
+    Ok(())
 }
 
-async fn daemon(settings: Settings, root: &Root) -> Result<(), Error> {
+/// Serves until it is told to stop or the key has changed; then the settings are handed on.
+async fn daemon(settings: Settings, root: &Root) -> Result<Option<Settings>, Error> {
     let watch =
         |kind| signal(kind).map_err(|e| Error::failed(format!("cannot watch signals: {e}")));
     let mut hang_up = watch(SignalKind::hangup())?;
@@ -42,11 +50,16 @@ async fn daemon(settings: Settings, root: &Root) -> Result<(), Error> {
     bus::start(&node).await;
     notify::ready();
     notify::status("not joined");
-    wait(&node, &mut hang_up, &mut terminate, &mut interrupt).await;
-    notify::stopping();
+    let stop = tokio::select! {
+        () = wait(&node, &mut hang_up, &mut terminate, &mut interrupt) => true,
+        () = node.succeeded.notified() => false,
+    };
+    if stop {
+        notify::stopping();
+    }
     net::offline(&node).await;
     node.save();
-    Ok(())
+    Ok((!stop).then(|| Settings::clone(&node.settings())))
 }
 
 async fn wait(

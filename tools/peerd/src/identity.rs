@@ -1,4 +1,5 @@
-//! The key of the box: made once, kept in `/var/lib/guifi/peerd/key`, never given away.
+//! The key of the box: made once, kept in `/var/lib/guifi/peerd/key`, never given away. A key
+//! that is to follow it lies beside it as `key.next`, the one before it as `key.old`.
 
 use std::fs;
 use std::io;
@@ -21,31 +22,65 @@ impl Identity {
     /// Reads the key, or makes it at the first start. A file that is not a key is an error and
     /// never replaced: the box would lose its name.
     pub(crate) fn load(root: &Root) -> Result<Self, Error> {
-        let path = root.join(STATE).join("key");
-        let shown = path.display();
-        let secret = match fs::read_to_string(&path) {
-            Ok(text) => {
-                let seed: Key = text
-                    .trim_end()
-                    .parse()
-                    .map_err(|e| Error::failed(format!("cannot use {shown}: {e}")))?;
-                SecretKey::from_bytes(&seed.0)
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let mut seed = [0; 32];
-                getrandom::fill(&mut seed)
-                    .map_err(|e| Error::failed(format!("cannot make a key: {e}")))?;
-                fs::create_dir_all(root.join(STATE))
-                    .and_then(|()| {
-                        write_atomic(&path, format!("{}\n", Key(seed)).as_bytes(), 0o600)
-                    })
-                    .map_err(|e| Error::failed(format!("cannot write {shown}: {e}")))?;
-                SecretKey::from_bytes(&seed)
-            }
-            Err(e) => return Err(Error::failed(format!("cannot read {shown}: {e}"))),
-        };
+        Self::load_or_make(root, "key")
+    }
+
+    /// Reads the key that is to follow, or makes it.
+    pub(crate) fn successor(root: &Root) -> Result<Self, Error> {
+        Self::load_or_make(root, "key.next")
+    }
+
+    /// Puts the key that is to follow in the place of the present one, which is kept as
+    /// `key.old`: should all records be lost on the way, it still is a member.
+    pub(crate) fn succeed(&self, root: &Root) -> Result<(), Error> {
+        let state = root.join(STATE);
+        let text = format!("{}\n", Key(self.secret.to_bytes()));
+        write_atomic(&state.join("key.old"), text.as_bytes(), 0o600)
+            .and_then(|()| fs::rename(state.join("key.next"), state.join("key")))
+            .and_then(|()| fs::File::open(&state)?.sync_all())
+            .map_err(|e| Error::failed(format!("cannot change the key: {e}")))
+    }
+
+    /// The key of a secret.
+    pub(crate) fn of(seed: Key) -> Self {
+        let secret = SecretKey::from_bytes(&seed.0);
         let public = Key(*secret.public().as_bytes());
-        Ok(Self { secret, public })
+        Self { secret, public }
+    }
+
+    /// Reads the key, which must be there.
+    pub(crate) fn stored(root: &Root) -> Result<Self, Error> {
+        Self::read(root, "key")?.ok_or_else(|| {
+            Error::failed("this box has no key yet").hint("systemctl start guifi-peerd")
+        })
+    }
+
+    fn read(root: &Root, name: &str) -> Result<Option<Self>, Error> {
+        let path = root.join(STATE).join(name);
+        let failed = |verb: &str, e: &dyn std::fmt::Display| {
+            Error::failed(format!("cannot {verb} {}: {e}", path.display()))
+        };
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let seed = text.trim_end().parse().map_err(|e| failed("use", &e))?;
+                Ok(Some(Self::of(seed)))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed("read", &e)),
+        }
+    }
+
+    fn load_or_make(root: &Root, name: &str) -> Result<Self, Error> {
+        if let Some(key) = Self::read(root, name)? {
+            return Ok(key);
+        }
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|e| Error::failed(format!("cannot make a key: {e}")))?;
+        let path = root.join(STATE).join(name);
+        fs::create_dir_all(root.join(STATE))
+            .and_then(|()| write_atomic(&path, format!("{}\n", Key(seed)).as_bytes(), 0o600))
+            .map_err(|e| Error::failed(format!("cannot write {}: {e}", path.display())))?;
+        Ok(Self::of(Key(seed)))
     }
 
     /// The public key.
@@ -82,6 +117,22 @@ mod tests {
             fs::metadata(path).unwrap().permissions().mode() & 0o777,
             0o600
         );
+    }
+
+    #[test]
+    fn a_key_that_is_to_follow_stays_the_same_until_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let first = Identity::load(&root).unwrap();
+        let next = Identity::successor(&root).unwrap().public();
+        assert_ne!(next, first.public());
+        assert_eq!(Identity::successor(&root).unwrap().public(), next);
+        assert_eq!(Identity::load(&root).unwrap().public(), first.public());
+        first.succeed(&root).unwrap();
+        assert_eq!(Identity::load(&root).unwrap().public(), next);
+        let old = Identity::load_or_make(&root, "key.old").unwrap();
+        assert_eq!(old.public(), first.public());
+        assert_ne!(Identity::successor(&root).unwrap().public(), next);
     }
 
     #[test]

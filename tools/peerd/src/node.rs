@@ -98,6 +98,8 @@ pub(crate) struct Node {
     pub(crate) notices: broadcast::Sender<Notice>,
     /// Rung when the community or the settings changed.
     pub(crate) reconfigured: Notify,
+    /// Rung when another key lies in the place of this one.
+    pub(crate) succeeded: Notify,
     pub(crate) clients: AtomicUsize,
     pub(crate) stalled: AtomicUsize,
     streams: AtomicUsize,
@@ -127,6 +129,7 @@ impl Node {
             counters: Counters::default(),
             notices: broadcast::channel(256).0,
             reconfigured: Notify::new(),
+            succeeded: Notify::new(),
             clients: AtomicUsize::new(0),
             stalled: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),

@@ -324,7 +324,7 @@ impl Book {
     }
 
     /// Evaluates the rules anew and forgets what banned keys have signed, except their changes
-    /// of key, which a ban follows. Says whether anything changed.
+    /// of key, which a ban follows, and what keys that were given up leave to their successors. Says whether anything changed.
     fn rule(&mut self, merged: &mut Merged) -> bool {
         let mut changed = false;
         loop {
@@ -346,14 +346,17 @@ impl Book {
             merged.ruling_changed = true;
             self.ruling = ruling;
             let founding = self.community;
-            let banned: Vec<RecordKey> = self
+            let void: Vec<RecordKey> = self
                 .records
                 .values()
                 .filter(|r| r.hash != founding && r.key.kind != "rotate")
-                .filter(|r| self.ruling.is_banned(r.key.owner))
+                .filter(|r| {
+                    let left = || self.ruling.has_left(r.key.owner) && !self.ruling.counts(r);
+                    self.ruling.is_banned(r.key.owner) || left() && !self.is_own_word(r)
+                })
                 .map(|r| r.key.clone())
                 .collect();
-            for key in banned {
+            for key in void {
                 self.remove(&key, merged, &mut BTreeSet::new());
             }
         }

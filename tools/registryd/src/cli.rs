@@ -119,6 +119,11 @@ pub enum Action {
         #[arg(value_name = "KEY|BOX")]
         owner: Option<String>,
     },
+    /// Decide for which of two keys a member has given up its own (administrators)
+    ConfirmKey {
+        /// The new key that counts
+        key: String,
+    },
     /// List the boxes of the community
     Members,
     /// Show the state of the registry

@@ -116,6 +116,7 @@ async fn run(cli: &Command) -> Result<(), Error> {
             };
             ban::confirm_name(cli.json, &admin, name, &key).await
         }
+        Action::ConfirmKey { key } => ban::confirm_key(cli.json, &admin, key).await,
         Action::Members => members(cli, &reads).await,
         Action::Stats => {
             let document = reads

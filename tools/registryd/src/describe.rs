@@ -7,6 +7,7 @@ use guifi_streams::Key;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, now};
+use crate::node::KeyState;
 use crate::record::Record;
 use crate::rules::Policy;
 use crate::time::BUILT_MS;
@@ -62,6 +63,16 @@ pub(crate) fn document(engine: &mut Engine) -> String {
         "administrator": ruling.is_administrator(own),
         "member": ruling.is_member(own),
         "expelled": node.expelled(),
+        "key_state": match node.key_state() {
+            KeyState::InUse => "in use",
+            KeyState::LeftFor(_) => "left",
+            KeyState::Frozen => "frozen",
+        },
+        "key_left_for": match node.key_state() {
+            KeyState::LeftFor(key) => Some(key),
+            _ => None,
+        },
+        "twin": node.twin(now).map(|addresses| json!({"addresses": addresses})),
         "banned": ruling.is_banned(own),
         "administrators": ruling
             .administrators

@@ -2,6 +2,7 @@
 //! what the node wants done.
 
 mod handle;
+mod succession;
 
 pub(crate) use handle::Handle;
 
@@ -354,7 +355,12 @@ impl Engine {
             node.meet(*key, now());
         }
         self.configure(&node.members());
+        let successors = node.successors();
         self.node = Some(node);
+        // A change of key that was cut off by a crash goes on; a thief's is none of peerd's.
+        if !successors.is_empty() && !successors.iter().any(|key| self.succeed(*key).is_ok()) {
+            log::warn!("the key of this box was given up, and not by this box");
+        }
         Ok(())
     }
 

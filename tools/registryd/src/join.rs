@@ -24,6 +24,7 @@ use std::net::IpAddr;
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE32_NOPAD;
 use guifi_streams::{Client, Key, Stream};
 use serde_json::{Map, Value, json};
 
@@ -32,6 +33,7 @@ use crate::engine::{Handle, now};
 use crate::frame::{Frame, kind};
 use crate::net::{JOIN, Place};
 use crate::node::{Admission, Home};
+use crate::record::Record;
 
 /// How long the other side may be silent.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -86,6 +88,25 @@ fn admit_frame(home: &Home, wish: Wish) -> Frame {
         }
     }
     Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
+}
+
+/// The change of a key, as one of the two keys brings it to the door.
+fn rotation_frame(home: &Home, rotation: &Record) -> Frame {
+    let mut map = object(json!({"name": home.name, "zone": home.zone}));
+    let text = BASE32_NOPAD.encode(&rotation.encode());
+    map.insert("rotation".to_owned(), text.into());
+    Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
+}
+
+/// The change of key in a request, if there is one.
+fn rotation_in(request: &Map<String, Value>) -> Result<Option<Record>, String> {
+    let Some(text) = request.get("rotation").and_then(Value::as_str) else {
+        return Ok(None);
+    };
+    let bytes = BASE32_NOPAD
+        .decode(text.as_bytes())
+        .map_err(|e| e.to_string())?;
+    Record::decode(&bytes).map(Some)
 }
 
 /// Opens a `join` stream to a member and says the first word on it.
@@ -226,10 +247,16 @@ fn decide(
         (address, address)
     };
     let asked = home.clone();
+    let (peer, rotation) = (stream.peer, rotation_in(request)?);
     let (admission, client) = handle
         .call(move |engine| {
             let client = engine.client();
             let node = engine.node()?;
+            if let Some(rotation) = rotation
+                && let Err(e) = node.hear_rotation(rotation, peer, now())
+            {
+                log::debug!("{peer} at the door: {e}");
+            }
             let mut admission = if further && !passed_on {
                 node.sponsor_further(key, place, now())
             } else {

@@ -11,14 +11,17 @@ mod lapse;
 mod links;
 mod presence;
 mod redeem;
+mod rotate;
 mod sponsor;
 mod standing;
+mod twin;
 mod witness;
 mod write;
 
 pub use crate::store::Request;
 pub use lapse::LapsePace;
 pub use redeem::{Grant, use_of};
+pub use rotate::KeyState;
 pub use sponsor::{Admission, Pace};
 pub use write::{WriteError, WritePace};
 
@@ -68,6 +71,8 @@ pub enum Favour {
     Sponsor,
     /// To say at which address it meets this box.
     Witness,
+    /// To hear this box's change of key.
+    Rotation,
 }
 
 /// What a node wants done.
@@ -181,6 +186,7 @@ pub struct Node {
     absences: lapse::Absences,
     door: door::Door,
     standing: standing::Standing,
+    twin: twin::Twin,
     witnessing: witness::Witnessing,
     schedule: Schedule,
     synced: bool,
@@ -251,6 +257,7 @@ impl Node {
             absences: lapse::Absences::new(absences),
             door: door::Door::new(requests),
             standing: standing::Standing::default(),
+            twin: twin::Twin::default(),
             witnessing: witness::Witnessing::new(now.at),
             schedule: Schedule::new(now.at),
             synced: false,
@@ -375,6 +382,7 @@ impl Node {
                 key.owner
             );
         }
+        self.watch_twin(&merged.accepted, now);
         self.own_last = merged
             .accepted
             .iter()

@@ -238,6 +238,27 @@ impl Ruling {
             .is_some_and(|m| m.current == key)
     }
 
+    /// Whether `key` is part of a change of key and not the one that its member uses now.
+    #[must_use]
+    pub fn is_spent(&self, key: Key) -> bool {
+        self.rotations.keys(self.identity(key)).len() > 1 && !self.is_member(key)
+    }
+
+    /// Whether `key` leads to two others and nobody has decided.
+    #[must_use]
+    pub fn is_forked(&self, key: Key) -> bool {
+        self.rotations.is_forked(key)
+    }
+
+    /// Whether `key` was given up by a member that uses another now.
+    #[must_use]
+    pub fn has_left(&self, key: Key) -> bool {
+        let identity = self.identity(key);
+        self.members
+            .get(&identity)
+            .is_some_and(|m| m.current != key)
+    }
+
     /// Whether `key` is the key that an administrator uses now.
     #[must_use]
     pub fn is_administrator(&self, key: Key) -> bool {

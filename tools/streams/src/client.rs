@@ -240,6 +240,51 @@ impl Client {
         }
     }
 
+    /// The key that is to follow the present one; made at the first call.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if this user may not, or it cannot be kept.
+    pub fn successor(&self) -> Result<Key, ClientError> {
+        let id = self.0.number();
+        match self.ask(id, &Request::Successor { id }, None, LOCAL)?.event {
+            Event::Successor { key, .. } => Ok(key),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// As [`Client::sign`], with the key that is to follow.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if this user may not, or none was made.
+    pub fn sign_as_successor(&self, context: &str, bytes: &[u8]) -> Result<[u8; 64], ClientError> {
+        let id = self.0.number();
+        let request = Request::SignAsSuccessor {
+            id,
+            context: context.to_owned(),
+            bytes: bytes.to_vec(),
+        };
+        match self.ask(id, &request, None, LOCAL)?.event {
+            Event::Signed { signature, .. } => Ok(signature),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Has peerd go over to `key`, which was made to follow: it begins anew with it, and all
+    /// connections to it end.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if this user may not, or `key` is another.
+    pub fn succeed(&self, key: Key) -> Result<(), ClientError> {
+        let id = self.0.number();
+        match self
+            .ask(id, &Request::Succeed { id, key }, None, LOCAL)?
+            .event
+        {
+            Event::Done { .. } => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
     /// Tells peerd who the members are. Cheap to repeat: connections of those who stay live on.
     ///
     /// # Errors

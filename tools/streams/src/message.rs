@@ -52,6 +52,29 @@ pub enum Request {
         /// What to sign.
         bytes: Vec<u8>,
     },
+    /// Make the key that is to follow the present one, unless it is made already; answered by
+    /// `Successor` or `Refused`.
+    Successor {
+        /// The answer's number.
+        id: u64,
+    },
+    /// As `Sign`, with the key that is to follow.
+    SignAsSuccessor {
+        /// The answer's number.
+        id: u64,
+        /// One of [`context`].
+        context: String,
+        /// What to sign.
+        bytes: Vec<u8>,
+    },
+    /// Go over to the key that was made to follow; answered by `Done` or `Refused`. peerd then
+    /// ends all connections and begins anew with that key.
+    Succeed {
+        /// The answer's number.
+        id: u64,
+        /// The key that is meant.
+        key: Key,
+    },
     /// The members, as JSON in the descriptor beside it; answered by `Done` or `Refused`.
     Configure {
         /// The answer's number.
@@ -136,7 +159,14 @@ pub enum Event {
         /// Ed25519 signature.
         signature: [u8; 64],
     },
-    /// Answer to `Configure`.
+    /// Answer to `Successor`.
+    Successor {
+        /// As in the request.
+        id: u64,
+        /// The key that is to follow.
+        key: Key,
+    },
+    /// Answer to `Configure` and `Succeed`.
     Done {
         /// As in the request.
         id: u64,

@@ -39,6 +39,7 @@ pub(crate) fn run(shared: &Shared, handle: &Weak<Handle>, mut buffer: Vec<u8>) -
             | Event::Refused { id, .. }
             | Event::Listening { id }
             | Event::Signed { id, .. }
+            | Event::Successor { id, .. }
             | Event::Done { id }
             | Event::Whois { id, .. } => {
                 let fate = Arc::<Fate>::default();

@@ -70,6 +70,11 @@ impl Request {
                 address,
                 deadline_ms,
             } => head(e, 7, 3)?.u64(*id)?.str(address)?.u32(*deadline_ms),
+            Self::Successor { id } => head(e, 8, 1)?.u64(*id),
+            Self::SignAsSuccessor { id, context, bytes } => {
+                head(e, 9, 3)?.u64(*id)?.str(context)?.bytes(bytes)
+            }
+            Self::Succeed { id, key } => head(e, 10, 2)?.u64(*id)?.bytes(&key.0),
         })
     }
 
@@ -110,6 +115,16 @@ impl Request {
                 id: d.u64()?,
                 address: d.str()?.to_owned(),
                 deadline_ms: d.u32()?,
+            },
+            8 => Self::Successor { id: d.u64()? },
+            9 => Self::SignAsSuccessor {
+                id: d.u64()?,
+                context: d.str()?.to_owned(),
+                bytes: d.bytes()?.to_vec(),
+            },
+            10 => Self::Succeed {
+                id: d.u64()?,
+                key: key(d)?,
             },
             other => return Err(WireError(format!("request {other} is not known"))),
         })
@@ -166,6 +181,7 @@ impl Event {
                 head(e, 8, 4)?.u64(*id)?.bytes(&key.0)?;
                 optional(e, community.as_deref())?.str(name)
             }
+            Self::Successor { id, key } => head(e, 9, 2)?.u64(*id)?.bytes(&key.0),
         })
     }
 
@@ -220,6 +236,10 @@ impl Event {
                 key: key(d)?,
                 community: optional_text(d)?,
                 name: d.str()?.to_owned(),
+            },
+            9 => Self::Successor {
+                id: d.u64()?,
+                key: key(d)?,
             },
             other => return Err(WireError(format!("event {other} is not known"))),
         })

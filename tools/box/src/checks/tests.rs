@@ -171,3 +171,29 @@ fn a_box_that_is_no_member_any_more_says_why() {
     };
     says(rebuilding, "registryd", State::Degraded, "has been rebuilt");
 }
+
+#[test]
+fn a_box_whose_key_is_not_its_own_alone_says_so() {
+    let state = |word: &'static str| {
+        move |e: &mut Evidence| {
+            set(&mut e.registry, "key_state", json!(word));
+            set(&mut e.registry, "key_left_for", json!("abc"));
+            set(&mut e.registry, "member", json!(false));
+        }
+    };
+    says(state("left"), "registryd", State::Down, "given up for abc");
+    says(state("frozen"), "registryd", State::Down, "two others");
+    let twin = |e: &mut Evidence| {
+        set(
+            &mut e.registry,
+            "twin",
+            json!({"addresses": ["10.1.0.9", "10.2.0.9"]}),
+        );
+    };
+    says(
+        twin,
+        "registryd",
+        State::Degraded,
+        "at 10.1.0.9 and 10.2.0.9, uses the key",
+    );
+}

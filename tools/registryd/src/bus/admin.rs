@@ -162,6 +162,18 @@ impl Admin {
         self.node(move |node, now| node.dismiss(key, now)).await
     }
 
+    async fn rotate(&self) -> Result<String, Failure> {
+        let (old, new) = self.0.ask(|engine| Ok(engine.rotate())).await??;
+        tokio::time::sleep(GOODBYE).await;
+        self.0.ask(move |engine| Ok(engine.succeed(new))).await??;
+        Ok(json!({"old": old, "key": new}).to_string())
+    }
+
+    async fn confirm_key(&self, key: String) -> Result<String, Failure> {
+        let key = key_of(&key)?;
+        self.node(move |node, now| node.confirm_key(key, now)).await
+    }
+
     async fn confirm_name(
         &self,
         name: String,

@@ -1,10 +1,8 @@
-//! `guifi-registry ban`, `appoint`, `dismiss` and `confirm-name`: what administrators decide
+//! `guifi-registry ban`, `appoint`, `dismiss`, `confirm-name` and `confirm-key`: what administrators decide
 //! about members.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
-
 use guifi_bus::RegistryAdminProxy;
-use guifi_core::Error;
+use guifi_core::{Error, terminal};
 use serde_json::Value;
 
 use super::{note, print, read, table, text};
@@ -85,17 +83,10 @@ fn place(person: &Value) -> String {
 
 /// Asks for a yes.
 fn confirmed() -> Result<bool, Error> {
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !terminal::is_interactive() {
         return Err(Error::usage("nobody is there to confirm").hint("--yes"));
     }
-    note("A ban stands for ever. Ban it (yes/no)? ");
-    let mut line = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|e| Error::failed(format!("cannot read the answer: {e}")))?;
-    // Yes in the languages of our users.
-    Ok(["y", "yes", "s", "si", "sí"].contains(&line.trim().to_lowercase().as_str()))
+    terminal::confirm("A ban stands for ever. Ban it")
 }
 
 /// Appoints or dismisses an administrator.
@@ -139,6 +130,27 @@ pub(super) async fn confirm_name(
     print(&format!(
         "{} is the name of {}\n",
         place(&done),
+        text(&done, "key")
+    ))
+}
+
+/// Decides for which of two keys a member has given up its own.
+pub(super) async fn confirm_key(
+    json: bool,
+    admin: &RegistryAdminProxy<'_>,
+    key: &str,
+) -> Result<(), Error> {
+    let document = admin
+        .confirm_key(key)
+        .await
+        .map_err(|e| guifi_bus::error("cannot confirm the key", e))?;
+    let done = read(&document)?;
+    if json {
+        return print(&format!("{document}\n"));
+    }
+    print(&format!(
+        "{} uses the key {} now\n",
+        text(&done, "old"),
         text(&done, "key")
     ))
 }

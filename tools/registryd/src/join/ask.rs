@@ -2,7 +2,7 @@
 
 use guifi_streams::{Client, Key};
 
-use super::{Verdict, Wish, admit_frame, open};
+use super::{Verdict, Wish, admit_frame, open, rotation_frame};
 use crate::body;
 use crate::engine::{Handle, now};
 use crate::frame::{Frame, kind};
@@ -14,6 +14,14 @@ use crate::witness::Statement;
 pub(crate) fn ask(client: Client, handle: Handle, home: Home, peer: Key, favour: Favour) {
     net::spawn("ask", move || match favour {
         Favour::Sponsor => further_sponsor(&client, &home, peer),
+        Favour::Rotation => {
+            let record = handle.call(|engine| engine.node().ok().and_then(|n| n.own_rotation()));
+            if let Ok(Some(record)) = record {
+                let told = open(&client, peer, &rotation_frame(&home, &record))
+                    .and_then(|stream| Verdict::read(&stream));
+                log::debug!("told {peer} of this box's change of key: {told:?}");
+            }
+        }
         Favour::Witness => match witness(&client, peer) {
             Ok(Some(statement)) => handle.send(move |engine| {
                 if let Ok(node) = engine.node() {

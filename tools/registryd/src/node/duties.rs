@@ -152,6 +152,7 @@ impl Node {
             self.settle_invited(now);
             self.lapse(now);
             self.seek_sponsor(now);
+            self.plead();
         }
         if self.schedule.redial <= now.at {
             let alone = self.neighbours.is_empty();

@@ -149,6 +149,10 @@ impl Node {
         if ruling.is_banned(key) {
             return Some(Admission::Refused("this key is banned".to_owned()));
         }
+        if ruling.is_spent(key) {
+            let why = "this key was given up, or waits for an administrator to say whose it is";
+            return Some(Admission::Refused(why.to_owned()));
+        }
         if !is_sound(home) {
             let why = "the name or zone is not valid".to_owned();
             return Some(Admission::Refused(why));

@@ -5,7 +5,9 @@ mod door;
 mod invite;
 mod lapse;
 mod reach;
+mod rotate;
 mod sponsors;
+mod twin;
 mod witness;
 
 use super::*;

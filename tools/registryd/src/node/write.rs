@@ -229,6 +229,9 @@ impl Node {
             kind: kind.into(),
             name: name.into(),
         };
+        if let Some(why) = self.key_is_left() {
+            return Err(WriteError::NoKey(why));
+        }
         let version = self.community_time(now).max(self.own_last + 1);
         let draft = self.draft(&key, body, version, life);
         draft.content().map_err(WriteError::Invalid)?;
@@ -253,6 +256,7 @@ impl Node {
             )));
         }
         self.counters.records_written += 1;
+        self.own_last = version;
         self.digest(merged, now);
         self.gossip.broadcast(encoded, now.at);
         if self.neighbours.is_empty() {

@@ -142,9 +142,22 @@ pub(super) fn evaluate(
                 .insert(rank, rotations.identity(key));
         }
     }
+    // A successor's claim stands in the place of the same one of the key before it.
+    let mut newest: HashMap<(Key, &str), usize> = HashMap::new();
+    for record in claims {
+        let place = (
+            rotations.identity(record.key.owner),
+            record.key.name.as_str(),
+        );
+        let generation = newest.entry(place).or_default();
+        *generation = (*generation).max(rotations.generation(record.key.owner));
+    }
     let mut best: BTreeMap<(String, String, String), (usize, u64, Key)> = BTreeMap::new();
     for record in claims {
         let identity = rotations.identity(record.key.owner);
+        if newest[&(identity, record.key.name.as_str())] > rotations.generation(record.key.owner) {
+            continue;
+        }
         if !members.contains_key(&identity) || !rotations.signed_in_time(record) {
             continue;
         }

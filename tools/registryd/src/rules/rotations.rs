@@ -6,6 +6,7 @@ use data_encoding::BASE32_NOPAD;
 use guifi_streams::Key;
 
 use super::text;
+use crate::kinds;
 use crate::record::{Hash, Record, verify};
 
 /// The context of the new key's signature in a rotation and of a countersignature on the use
@@ -147,12 +148,18 @@ impl Rotations {
         }
     }
 
+    /// Whether `old` leads to two keys and nobody has decided.
+    pub(super) fn is_forked(&self, old: Key) -> bool {
+        let several = self.next.get(&old).is_some_and(|next| next.len() > 1);
+        several && !self.decided.contains_key(&old)
+    }
+
     /// Identities with an undecided fork.
     pub(super) fn frozen(&self) -> BTreeSet<Key> {
         self.next
-            .iter()
-            .filter(|(old, next)| next.len() > 1 && !self.decided.contains_key(old))
-            .map(|(old, _)| self.identity(*old))
+            .keys()
+            .filter(|old| self.is_forked(**old))
+            .map(|old| self.identity(*old))
             .collect()
     }
 
@@ -170,15 +177,32 @@ impl Rotations {
         true
     }
 
-    /// Whether a record was signed before its key was given up.
+    /// Whether a record was signed before its key was given up, and is not for its successor
+    /// to sign anew.
     pub(super) fn signed_in_time(&self, record: &Record) -> bool {
         let key = record.key.owner;
         match self
             .next_of(key)
             .and_then(|new| self.next.get(&key)?.get(&new).copied())
         {
-            Some(rotated) => record.key.kind == "rotate" || record.version <= rotated,
+            Some(rotated) => {
+                let kind = &record.key.kind;
+                kind == "rotate" || !kinds::expires(kind) && record.version <= rotated
+            }
             None => true,
         }
+    }
+
+    /// How many changes of key lead to `key`.
+    pub(super) fn generation(&self, key: Key) -> usize {
+        let mut seen = BTreeSet::new();
+        let mut at = key;
+        while let Some(previous) = self.previous.get(&at) {
+            if !seen.insert(at) {
+                break;
+            }
+            at = *previous;
+        }
+        seen.len()
     }
 }

@@ -174,9 +174,14 @@ fn a_rotation_takes_membership_names_and_bans_along() {
     assert_eq!(ruling.identity(new.key()), a.key());
     assert!(ruling.is_member(new.key()) && !ruling.is_member(a.key()));
     assert_eq!(ruling.host_label(a.key(), "VIC-01", "vic"), "vic-01");
-    let late = a.record(town.id, "service", "x", T + 11, json!({}));
-    let early = a.record(town.id, "service", "x", T + 9, json!({}));
-    assert!(!ruling.counts(&late) && ruling.counts(&early));
+    // What lasts was said by whom it was said by; the rest is for the new key to say again.
+    let said = |kind: &str, version| a.record(town.id, kind, "x", version, json!({}));
+    assert!(ruling.counts(&said("trust", T + 9)) && !ruling.counts(&said("trust", T + 11)));
+    assert!(!ruling.counts(&said("service", T + 9)));
+    town.claim(&new, "vic-99", "vic", T + 20);
+    let ruling = town.ruling();
+    assert_eq!(ruling.host_label(a.key(), "vic-99", "vic"), "vic-99");
+    assert_ne!(ruling.host_label(a.key(), "vic-01", "vic"), "vic-01");
     town.ban(&admin, &new);
     assert!(town.ruling().is_banned(a.key()));
 }

@@ -33,6 +33,13 @@ fn requests() -> Vec<Vec<u8>> {
             context: context::RECORD.to_owned(),
             bytes: vec![1; 40],
         },
+        Request::Successor { id },
+        Request::SignAsSuccessor {
+            id,
+            context: context::CLAIM.to_owned(),
+            bytes: vec![1; 40],
+        },
+        Request::Succeed { id, key: KEY },
         Request::Configure { id },
         Request::Who {
             id,
@@ -94,6 +101,7 @@ fn mutants_of_events() {
             id,
             signature: [5; 64],
         },
+        Event::Successor { id, key: KEY },
         Event::Done { id },
         Event::Whois {
             id,

@@ -16,6 +16,12 @@ impl Town {
                 assert!(matches!(admission, Admission::Member(_)), "{admission:?}");
             }
             Favour::Witness => self.meet(from, to),
+            Favour::Rotation => {
+                if let Some(record) = self.node(from).own_rotation() {
+                    let record = Record::clone(&record);
+                    self.node(to).hear_rotation(record, key, now).unwrap();
+                }
+            }
         }
     }
 

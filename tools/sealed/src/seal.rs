@@ -1,5 +1,5 @@
 //! A file under a passphrase: the format of age, version 1, with the one recipient `scrypt`, so
-//! that `age --decrypt` opens a backup where nothing of ours is installed. Follows the
+//! that `age --decrypt` opens one where nothing of ours is installed. Follows the
 //! specification at <https://age-encryption.org/v1>; the primitives are those of ring and scrypt.
 
 use data_encoding::BASE64_NOPAD;
@@ -20,7 +20,7 @@ const FILE_KEY: usize = 16;
 
 /// Why a file cannot be opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It is something else.
     Foreign,
     /// Its key is not under a passphrase, or under one that costs too much to try.
@@ -36,7 +36,7 @@ pub(crate) enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Foreign => "this is no backup",
+            Self::Foreign => "it is no sealed file",
             Self::Recipient => "it is not sealed with a passphrase that can be tried here",
             Self::Passphrase => "the passphrase is another",
             Self::Damaged => "the file is damaged or incomplete",
@@ -49,7 +49,7 @@ impl std::fmt::Display for Fault {
 ///
 /// # Errors
 /// [`Fault::System`].
-pub(crate) fn seal(plain: &[u8], passphrase: &str) -> Result<Vec<u8>, Fault> {
+pub fn seal(plain: &[u8], passphrase: &str) -> Result<Vec<u8>, Fault> {
     seal_with(plain, passphrase, WORK)
 }
 
@@ -86,7 +86,7 @@ fn seal_with(plain: &[u8], passphrase: &str, work: u8) -> Result<Vec<u8>, Fault>
 ///
 /// # Errors
 /// A [`Fault`]; nothing of the content is given away before all of it is known to be whole.
-pub(crate) fn open(sealed: &[u8], passphrase: &str) -> Result<Vec<u8>, Fault> {
+pub fn open(sealed: &[u8], passphrase: &str) -> Result<Vec<u8>, Fault> {
     let header = Header::parse(sealed)?;
     let key = passphrase_key(passphrase, &header.salt, header.work)?;
     let mut body = header.body;

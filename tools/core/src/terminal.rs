@@ -2,21 +2,24 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use guifi_core::Error;
+use crate::Error;
 
 /// Whether somebody can be asked: input and messages both go to a terminal.
-pub(crate) fn is_interactive() -> bool {
+pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Says something beside the result.
-pub(crate) fn say(text: &str) {
+pub fn say(text: &str) {
     // Nobody is told about a closed standard error.
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Asks a question; an empty answer means `default`.
-pub(crate) fn ask(question: &str, default: &str) -> Result<String, Error> {
+///
+/// # Errors
+/// [`crate::Kind::Failed`] if there is no answer.
+pub fn ask(question: &str, default: &str) -> Result<String, Error> {
     let shown = if default.is_empty() {
         String::new()
     } else {
@@ -37,7 +40,10 @@ pub(crate) fn ask(question: &str, default: &str) -> Result<String, Error> {
 }
 
 /// Asks for a yes.
-pub(crate) fn confirm(question: &str) -> Result<bool, Error> {
+///
+/// # Errors
+/// As [`ask`].
+pub fn confirm(question: &str) -> Result<bool, Error> {
     let answer = ask(&format!("{question} (yes/no)"), "no")?;
     // Yes in the languages of our users.
     Ok(matches!(
@@ -47,14 +53,17 @@ pub(crate) fn confirm(question: &str) -> Result<bool, Error> {
 }
 
 /// Text from elsewhere, without what a terminal would obey.
-pub(crate) fn tame(text: &str) -> String {
+pub fn tame(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
         .collect()
 }
 
 /// Writes the result.
-pub(crate) fn print(text: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// As [`Error::stdout`].
+pub fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

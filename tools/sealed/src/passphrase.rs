@@ -8,7 +8,7 @@ use std::path::Path;
 use guifi_core::Error;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use crate::terminal::{ask, is_interactive, say};
+use guifi_core::terminal::{ask, is_interactive, say};
 
 /// Octets of a passphrase at most.
 const MAX_BYTES: u64 = 4096;
@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 4096;
 ///
 /// # Errors
 /// [`guifi_core::Kind::Usage`] if there is none, [`guifi_core::Kind::Failed`] if two differ.
-pub(crate) fn passphrase(file: Option<&Path>, new: bool) -> Result<String, Error> {
+pub fn passphrase(file: Option<&Path>, new: bool) -> Result<String, Error> {
     if let Some(path) = file {
         return from_file(path);
     }

@@ -1,0 +1,68 @@
+//! Two boxes with one key, as when a disk is copied to a second machine: each sees that another
+//! speaks with its key.
+//!
+//! One record that this box does not remember proves nothing: a box restored from a backup gets
+//! its own last words from the others. A second one, signed after this box has answered the
+//! first, does.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use guifi_streams::Key;
+use serde_json::Value;
+
+use super::{Node, Now};
+use crate::record::Record;
+
+/// After so long without another word the other box is taken for gone.
+const GONE: Duration = Duration::from_secs(3 * 3600);
+
+/// What another box has said with this box's key.
+#[derive(Debug, Default)]
+pub(super) struct Twin {
+    /// Versions of its `box` records, one for each answer of this box.
+    heard: u32,
+    last: Option<(Instant, Vec<IpAddr>)>,
+}
+
+impl Node {
+    /// Where another box is that uses the key of this one, if there is one.
+    #[must_use]
+    pub fn twin(&self, now: Now) -> Option<&[IpAddr]> {
+        let (at, addresses) = self.twin.last.as_ref()?;
+        let lives = now.at.saturating_duration_since(*at) < GONE;
+        (self.twin.heard > 1 && lives).then_some(addresses)
+    }
+
+    /// Looks for `box` records of this box's key that are above all that this box has signed.
+    pub(super) fn watch_twin(&mut self, accepted: &[Arc<Record>], now: Now) {
+        let foreign = accepted
+            .iter()
+            .find(|r| is_box_of(self.own, r) && r.version > self.own_last);
+        let Some(record) = foreign else { return };
+        let body = record.json();
+        let spine = body.get("spine");
+        let addresses: Vec<IpAddr> = spine
+            .and_then(|s| s.get("addresses"))
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|a| a.as_str()?.parse().ok())
+            .collect();
+        self.twin.heard = self.twin.heard.saturating_add(1);
+        if self.twin.heard == 1 {
+            // A living one answers to that; only once, lest the two never end.
+            self.renew_soon(now);
+        } else if self.twin.heard == 2 {
+            log::error!(
+                "another box, at {addresses:?}, uses the key of this one: one of the two needs a key of its own"
+            );
+        }
+        self.twin.last = Some((now.at, addresses));
+    }
+}
+
+fn is_box_of(own: Key, record: &Record) -> bool {
+    record.key.owner == own && record.key.kind == "box"
+}

@@ -8,6 +8,8 @@
 mod ask;
 mod client;
 mod found;
+#[cfg(test)]
+mod fuzz;
 mod invited;
 mod pass;
 mod testify;

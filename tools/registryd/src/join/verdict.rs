@@ -1,6 +1,6 @@
 //! The verdict on a request for admission, as it travels.
 
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 
 use guifi_streams::Stream;
 use serde_json::{Value, json};
@@ -62,13 +62,13 @@ impl Verdict {
     }
 
     pub(super) fn read(stream: &Stream) -> Result<Self, String> {
-        let frame = Frame::read(&mut &stream.socket).map_err(|e| e.to_string())?;
-        Self::read_after(&frame, stream)
+        let mut socket = &stream.socket;
+        let frame = Frame::read(&mut socket).map_err(|e| e.to_string())?;
+        Self::read_after(&frame, &mut socket)
     }
 
     /// Reads what follows `frame`, which begins it.
-    pub(super) fn read_after(frame: &Frame, stream: &Stream) -> Result<Self, String> {
-        let mut input = &stream.socket;
+    pub(super) fn read_after(frame: &Frame, input: &mut impl Read) -> Result<Self, String> {
         if frame.kind != kind::VERDICT {
             return Err("the answer is not a verdict".to_owned());
         }
@@ -85,7 +85,7 @@ impl Verdict {
             proof: Vec::new(),
         };
         loop {
-            let frame = Frame::read(&mut input).map_err(|e| e.to_string())?;
+            let frame = Frame::read(input).map_err(|e| e.to_string())?;
             match frame.kind {
                 kind::DONE => return Ok(verdict),
                 kind::RECORD if verdict.proof.len() < MAX_PROOF => {

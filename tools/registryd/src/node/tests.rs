@@ -12,6 +12,7 @@ mod witness;
 
 use super::*;
 use crate::frame::{Frame, kind};
+use crate::record::RecordKey;
 use crate::sync::Session;
 use crate::testing::Signer;
 use serde_json::{Map, Value, json};
@@ -594,4 +595,21 @@ fn a_taken_name_a_banned_key_and_a_fast_network_are_turned_away() {
         .node(1)
         .admit(Signer::new(98).key(), None, &home("y"), now);
     assert!(matches!(admission, Admission::Ask(able) if able == [town.signers[0].key()]));
+}
+
+#[test]
+fn no_record_lives_shorter_than_it_takes_to_renew_it() {
+    let mut town = Town::new(2);
+    town.run(SECOND * 5);
+    let now = town.now(1);
+    let node = town.node(1);
+    node.put("service", "_x._tcp/a", Map::new(), SECOND, now)
+        .unwrap();
+    town.run(Duration::from_secs(3600));
+    let key = RecordKey {
+        owner: town.signers[1].key(),
+        kind: "service".into(),
+        name: "_x._tcp/a".into(),
+    };
+    assert!(town.node(0).book().view().get(&key).is_some());
 }

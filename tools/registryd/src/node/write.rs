@@ -11,6 +11,8 @@ use crate::rules;
 use crate::store::Change;
 use crate::time::TOLERANCE_MS;
 
+/// The shortest life of a record: boxes look once a minute what must be renewed.
+const MIN_LIFE_MS: u64 = 5 * 60 * 1000;
 /// How soon a record that no neighbour heard is brought to somebody.
 const UNHEARD: Duration = Duration::from_millis(300);
 
@@ -88,7 +90,7 @@ impl Node {
         let life = if life == 0 {
             MAX_LIFE_MS
         } else {
-            life.min(MAX_LIFE_MS)
+            life.clamp(MIN_LIFE_MS, MAX_LIFE_MS)
         };
         let key = RecordKey {
             owner: self.own,

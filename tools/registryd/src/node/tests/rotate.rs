@@ -1,6 +1,5 @@
 //! Changes of key.
 use super::*;
-use crate::record::RecordKey;
 use crate::rules::{CLAIM_CONTEXT, rotation_message};
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -25,6 +25,9 @@ def test(bed):
     together(lambda box: box.install("guifi-community-distro"), boxes)
     for box in boxes:
         box.write("/root/passphrase", "correct horse\n", 0o600)
+        # Each copy hears of the other when it compares books.
+        box.write("/etc/guifi/registryd.toml", "[sync]\ninterval_seconds = 10\n")
+        box.sh("systemctl reload guifi-registryd")
     first.sh("guifi-join osona --create --zone vic --name first --wait --yes", timeout=60)
     second.sh(f"guifi-join osona --seed {first.address} --zone vic --name second --wait --yes", timeout=60)
     Town.publish(second, "Kept", "_http._tcp", 8600, "--check", "none")
@@ -83,7 +86,7 @@ def _copied(first, second, copy):
     equal(copy.sh("guifi-peer key"), key, "the imported key")
     copy.sh(f"guifi-join osona --seed {first.address} --zone vic --name second --wait --yes", timeout=60)
     for box in (second, copy):
-        eventually(f"{box.name} tells of the other", lambda: "uses the key of this one" in box.run("guifi-status", check=False).stdout, 120, every=1)
+        eventually(f"{box.name} tells of the other", lambda: "uses the key of this one" in box.run("guifi-status", check=False).stdout, 180, every=1)
 
 
 def _parted(first, second, copy):

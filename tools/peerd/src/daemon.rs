@@ -59,6 +59,7 @@ async fn daemon(settings: Settings, root: &Root) -> Result<Option<Settings>, Err
     }
     net::offline(&node).await;
     node.save();
+    node.let_go();
     Ok((!stop).then(|| Settings::clone(&node.settings())))
 }
 

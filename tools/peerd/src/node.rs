@@ -194,6 +194,13 @@ impl Node {
         })
     }
 
+    /// Ends the connections of programs and to the bus, which is what they hold on to each
+    /// other by.
+    pub(crate) fn let_go(&self) {
+        lock(&self.listeners).clear();
+        *lock(&self.bus) = None;
+    }
+
     /// Writes down what must survive a restart.
     pub(crate) fn save(&self) {
         lock(&self.book).save();

@@ -186,6 +186,8 @@ pub struct Node {
     absences: lapse::Absences,
     door: door::Door,
     standing: standing::Standing,
+    /// This box has given up its key just now, and ends in favour of its successor.
+    rotating: bool,
     twin: twin::Twin,
     witnessing: witness::Witnessing,
     schedule: Schedule,
@@ -257,6 +259,7 @@ impl Node {
             absences: lapse::Absences::new(absences),
             door: door::Door::new(requests),
             standing: standing::Standing::default(),
+            rotating: false,
             twin: twin::Twin::default(),
             witnessing: witness::Witnessing::new(now.at),
             schedule: Schedule::new(now.at),

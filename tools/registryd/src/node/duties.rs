@@ -276,6 +276,7 @@ impl Node {
             return;
         }
         self.counters.syncs += 1;
+        self.ask_for_twin(now);
         self.compared(now);
         let was_lost = self.lost.remove(&peer);
         let gained = std::mem::take(&mut self.schedule.gained);

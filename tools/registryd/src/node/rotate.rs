@@ -111,6 +111,7 @@ impl Node {
             .map(|r| Change::Put(Arc::new(r.clone())))
             .collect();
         self.store.apply(&changes)?;
+        self.rotating = true;
         let encoded: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
         let merged = self.book.merge(records, self.community_time(now));
         if !self.successors().contains(&new) {

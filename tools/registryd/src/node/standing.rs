@@ -39,8 +39,8 @@ impl Node {
         if member {
             self.standing.admitted_by = self.own_use();
             self.standing.expelled = None;
-        } else if was {
-            let why = self.reason();
+        } else if was && !self.rotating {
+            let why = self.key_is_left().unwrap_or_else(|| self.reason());
             log::error!("this box is no member any more: {why}");
             self.standing.expelled = Some(why);
         }

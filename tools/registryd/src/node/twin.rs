@@ -15,6 +15,10 @@ use serde_json::Value;
 use super::{Node, Now};
 use crate::record::Record;
 
+/// After the first such word others are asked often, for a while: with one key for two boxes
+/// what one says is pushed to one of them only.
+const ASK: Duration = Duration::from_secs(10);
+const ASKS: u32 = 30;
 /// After so long without another word the other box is taken for gone.
 const GONE: Duration = Duration::from_secs(3 * 3600);
 
@@ -23,6 +27,8 @@ const GONE: Duration = Duration::from_secs(3 * 3600);
 pub(super) struct Twin {
     /// Versions of its `box` records, one for each answer of this box.
     heard: u32,
+    /// How often others are still asked.
+    asks: u32,
     last: Option<(Instant, Vec<IpAddr>)>,
 }
 
@@ -54,12 +60,22 @@ impl Node {
         if self.twin.heard == 1 {
             // A living one answers to that; only once, lest the two never end.
             self.renew_soon(now);
+            self.twin.asks = ASKS;
+            self.ask_for_twin(now);
         } else if self.twin.heard == 2 {
             log::error!(
                 "another box, at {addresses:?}, uses the key of this one: one of the two needs a key of its own"
             );
         }
         self.twin.last = Some((now.at, addresses));
+    }
+
+    /// Looks soon for another word of the other box, if one word was heard.
+    pub(super) fn ask_for_twin(&mut self, now: Now) {
+        if self.twin.heard == 1 && self.twin.asks > 0 {
+            self.twin.asks -= 1;
+            self.schedule.sync_after(ASK, now.at);
+        }
     }
 }
 

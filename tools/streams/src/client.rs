@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::listener::Places;
 use crate::packet::{self, MAX_PACKET};
 use crate::reader;
 use crate::stream::{Control, Fate};
@@ -61,7 +62,7 @@ pub(crate) struct Shared {
 pub(crate) struct Tables {
     pub(crate) waiting: HashMap<u64, SyncSender<Answer>>,
     pub(crate) streams: HashMap<u64, Arc<Fate>>,
-    pub(crate) listeners: HashMap<String, SyncSender<Stream>>,
+    pub(crate) listeners: HashMap<String, (SyncSender<Stream>, Arc<Places>)>,
 }
 
 /// An event that answers a request, its descriptor, and the fate of a stream it begins.
@@ -188,7 +189,8 @@ impl Client {
     }
 
     /// Serves `protocol`; up to `backlog` streams (at most 1,024) wait for
-    /// [`Listener::accept`], further ones are reset as busy.
+    /// [`Listener::accept`], of one peer as many as leave as many places free; further ones are
+    /// reset as busy.
     ///
     /// # Errors
     /// [`ClientError::Refused`]: taken by another program, or not allowed.
@@ -196,6 +198,7 @@ impl Client {
         let id = self.0.number();
         let backlog = backlog.clamp(1, MAX_BACKLOG);
         let (sender, queue) = mpsc::sync_channel(backlog as usize);
+        let places = Arc::new(Places::new(backlog as usize));
         {
             let mut tables = self.0.shared.tables();
             if tables.listeners.contains_key(protocol) {
@@ -203,7 +206,8 @@ impl Client {
                 return Err(ClientError::Refused(crate::Reason::Taken, text));
             }
             // Entered first: the first stream may come right behind the answer.
-            tables.listeners.insert(protocol.to_owned(), sender);
+            let entry = (sender, places.clone());
+            tables.listeners.insert(protocol.to_owned(), entry);
         }
         let request = Request::Listen {
             id,
@@ -214,6 +218,7 @@ impl Client {
             Ok(Event::Listening { .. }) => Ok(Listener {
                 protocol: protocol.to_owned(),
                 queue: Mutex::new(queue),
+                places,
                 client: self.0.clone(),
             }),
             other => {

@@ -84,7 +84,7 @@ fn incoming(handle: &Arc<Handle>, event: Event, descriptor: Option<OwnedFd>) {
     };
     let fate = Arc::<Fate>::default();
     let mut tables = handle.shared.tables();
-    let sender = tables.listeners.get(&protocol).cloned();
+    let listener = tables.listeners.get(&protocol).cloned();
     tables.streams.insert(stream, fate.clone());
     drop(tables);
     let made = Stream {
@@ -102,12 +102,15 @@ fn incoming(handle: &Arc<Handle>, event: Event, descriptor: Option<OwnedFd>) {
             client: handle.clone(),
         },
     };
-    let refused = match sender {
-        Some(sender) => match sender.try_send(made) {
+    let refused = match listener {
+        Some((sender, places)) if places.take(peer) => match sender.try_send(made) {
             Ok(()) => return,
-            Err(TrySendError::Full(made) | TrySendError::Disconnected(made)) => made,
+            Err(TrySendError::Full(made) | TrySendError::Disconnected(made)) => {
+                places.leave(peer);
+                made
+            }
         },
-        None => made,
+        _ => made,
     };
     refused.reset(reset::BUSY);
 }

@@ -3,18 +3,23 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guifi_streams::{Ended, Event, packet};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
 
+use crate::limits::Share;
 use crate::rights::User;
 
 /// How many events may wait for a program that does not read; then it is cut off.
 const MAX_QUEUE: usize = 4096;
+/// From so many on no new streams come;
+const FULL: usize = 1024;
+/// of a peer that has so many streams none come as soon as any wait.
+const MANY: usize = 64;
 
 /// What a stream is told from outside.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +41,17 @@ pub(crate) struct Client {
     queued: Notify,
     gone: AtomicBool,
     streams: Mutex<HashMap<u64, watch::Sender<Command>>>,
+    asked: AtomicUsize,
+}
+
+/// A request that is being served.
+#[derive(Debug)]
+pub(crate) struct Asked(Arc<Client>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.asked.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Client {
@@ -47,7 +63,15 @@ impl Client {
             queued: Notify::new(),
             gone: AtomicBool::new(false),
             streams: Mutex::default(),
+            asked: AtomicUsize::new(0),
         }
+    }
+
+    /// Begins a request that takes time, unless `most` are under way. That of a stream lasts
+    /// as long as the stream.
+    pub(crate) fn begin(self: &Arc<Self>, most: usize) -> Option<Asked> {
+        let asked = Asked(self.clone());
+        (self.asked.fetch_add(1, Ordering::Relaxed) < most).then_some(asked)
     }
 
     /// Sends an event, or queues it behind the others if the program lags.
@@ -85,9 +109,10 @@ impl Client {
         self.say(&Event::Ended { stream, ended }, None);
     }
 
-    /// Whether events wait: the program lags, new streams had better not come.
-    pub(crate) fn lags(&self) -> bool {
-        !lock(&self.queue).is_empty()
+    /// Whether too many events wait for a new stream of this peer to come.
+    pub(crate) fn lags(&self, share: &Share) -> bool {
+        let waiting = lock(&self.queue).len();
+        waiting >= FULL || (waiting > 0 && share.streams.load(Ordering::Relaxed) > MANY)
     }
 
     /// Sends what is queued whenever the program reads; for a task of its own.
@@ -150,11 +175,6 @@ impl Client {
             stream.send_replace(Command::Reset(code));
         }
     }
-
-    /// How many streams the program has.
-    pub(crate) fn stream_count(&self) -> usize {
-        lock(&self.streams).len()
-    }
 }
 
 /// Whether both directions of a socket are closed.
@@ -179,7 +199,6 @@ mod tests {
     use guifi_core::Root;
     use guifi_streams::{MAX_PACKET, Reason};
     use std::os::unix::net::UnixStream as StdStream;
-    use std::sync::Arc;
 
     #[tokio::test]
     async fn a_program_that_lags_gets_its_events_in_order() {
@@ -200,7 +219,9 @@ mod tests {
         for id in 0..2000 {
             client.say(&event(id), None);
         }
-        assert!(client.lags());
+        let many = Share::default();
+        many.streams.store(MANY + 1, Ordering::Relaxed);
+        assert!(client.lags(&many) && client.lags(&Share::default()));
         let reader = tokio::task::spawn_blocking(move || {
             let mut buffer = vec![0; MAX_PACKET];
             for id in 0..2500 {
@@ -213,7 +234,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         reader.await.unwrap();
-        assert!(!client.lags());
+        assert!(!client.lags(&many));
         draining.abort();
     }
 }

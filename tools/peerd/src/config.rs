@@ -13,6 +13,7 @@ struct Written {
     port: Option<u16>,
     relay: Option<bool>,
     relay_port: Option<u16>,
+    relay_mbit: Option<u32>,
     announce: Option<bool>,
     max_streams: Option<u32>,
     protocol: BTreeMap<String, WrittenProtocol>,
@@ -43,6 +44,8 @@ pub struct Settings {
     pub relay: bool,
     /// TCP port of the relay, and UDP port where it tells others their address.
     pub relay_port: u16,
+    /// What one connection to the relay may send, in Mbit/s.
+    pub relay_mbit: u32,
     /// Whether the box is announced on its links, through Avahi.
     pub announce: bool,
     /// The most streams at once.
@@ -57,6 +60,7 @@ impl Default for Settings {
             port: 7656,
             relay: false,
             relay_port: 7657,
+            relay_mbit: 32,
             announce: true,
             max_streams: 4096,
             protocols: BTreeMap::new(),
@@ -76,6 +80,7 @@ impl Settings {
             port: written.port.unwrap_or(default.port),
             relay: written.relay.unwrap_or(default.relay),
             relay_port: written.relay_port.unwrap_or(default.relay_port),
+            relay_mbit: written.relay_mbit.unwrap_or(default.relay_mbit),
             announce: written.announce.unwrap_or(default.announce),
             max_streams: written.max_streams.unwrap_or(default.max_streams),
             protocols: written
@@ -103,6 +108,9 @@ impl Settings {
         }
         if self.relay && self.port == self.relay_port {
             return wrong("'port' and 'relay_port' must differ".to_owned());
+        }
+        if !(1..=10_000).contains(&self.relay_mbit) {
+            return wrong("'relay_mbit' is 1 to 10000".to_owned());
         }
         if !(16..=65536).contains(&self.max_streams) {
             return wrong("'max_streams' is 16 to 65536".to_owned());
@@ -145,6 +153,7 @@ mod tests {
             "port = 0",
             "port = 7657\nrelay = true",
             "max_streams = 3",
+            "relay_mbit = 0",
             "[protocol.Join]\nusers = []",
             "[protocol.join]\nuser = []",
             "[protocol.video]\nactivate = \"video\"",

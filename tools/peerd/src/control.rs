@@ -25,7 +25,7 @@ use crate::who;
 
 /// How many programs may be connected.
 const MAX_CLIENTS: usize = 256;
-/// How many streams one program may have.
+/// How many streams one program may open and have.
 const MAX_STREAMS: usize = 2048;
 /// The longest deadline that is kept.
 const MAX_DEADLINE: Duration = Duration::from_secs(120);
@@ -113,9 +113,14 @@ fn handle(node: &Arc<Node>, client: &Arc<Client>, request: Request, descriptor: 
             deadline_ms,
             addresses,
         } => {
+            let Some(turn) = client.begin(MAX_STREAMS) else {
+                let text = "this program opens too many streams";
+                return refuse(client, id, Refusal::new(Reason::Busy, text));
+            };
             let (node, client) = (node.clone(), client.clone());
             let deadline = Duration::from_millis(deadline_ms.into()).min(MAX_DEADLINE);
             tokio::spawn(async move {
+                let _turn = turn;
                 if let Err(refusal) =
                     open(&node, &client, id, peer, &protocol, &addresses, deadline).await
                 {
@@ -177,9 +182,14 @@ fn handle(node: &Arc<Node>, client: &Arc<Client>, request: Request, descriptor: 
             address,
             deadline_ms,
         } => {
+            let Some(turn) = client.begin(MAX_STREAMS) else {
+                let text = "this program asks too much at once";
+                return refuse(client, id, Refusal::new(Reason::Busy, text));
+            };
             let client = client.clone();
             let deadline = Duration::from_millis(deadline_ms.into()).min(MAX_DEADLINE);
             tokio::spawn(async move {
+                let _turn = turn;
                 match timeout(deadline, who::ask(&address)).await {
                     Ok(Ok(found)) => client.say(
                         &Event::Whois {
@@ -242,20 +252,15 @@ async fn open(
 ) -> Result<(), Refusal> {
     may_speak(node, client, protocol)?;
     let hints: Vec<SocketAddr> = addresses.iter().filter_map(|a| a.parse().ok()).collect();
-    if client.stream_count() >= MAX_STREAMS {
-        return Err(Refusal::new(
-            Reason::Busy,
-            "this program has too many streams",
-        ));
-    }
     let slot = node.admit_stream()?;
     let wire = dial::open(node, peer, protocol, &hints, deadline).await?;
     let (ours, theirs) = splice::pair().map_err(|e| Refusal::new(Reason::Busy, e.to_string()))?;
     let route = wire.link.route();
+    let share = wire.link.share.clone();
     let Some((send, recv, busy)) = wire.take() else {
         return Err(Reason::Failed.into());
     };
-    let splice = Splice::new(node, client.clone(), slot.number, ours);
+    let splice = Splice::new(node, client.clone(), share, slot.number, ours);
     client.say(
         &Event::Opened {
             id,

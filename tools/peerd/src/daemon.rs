@@ -86,10 +86,10 @@ fn reload(node: &Arc<Node>) {
     match Settings::load(&node.root) {
         Ok(mut new) => {
             let old = node.settings();
-            let bound = |s: &Settings| (s.port, s.relay, s.relay_port);
+            let bound = |s: &Settings| (s.port, s.relay, s.relay_port, s.relay_mbit);
             if node.net().is_some() && bound(&old) != bound(&new) {
-                log::warn!("'port', 'relay' and 'relay_port' count from the next start");
-                (new.port, new.relay, new.relay_port) = bound(&old);
+                log::warn!("'port' and what begins with 'relay' count from the next start");
+                (new.port, new.relay, new.relay_port, new.relay_mbit) = bound(&old);
             }
             node.set_settings(new);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guifi_streams::{Key, Reason, reset};
-use iroh::endpoint::{RecvStream, SendStream, VarInt};
+use iroh::endpoint::{ReadError, ReadExactError, RecvStream, SendStream, VarInt};
 use iroh::{EndpointAddr, EndpointId, TransportAddr};
 use tokio::time::{timeout, timeout_at};
 
@@ -147,6 +147,12 @@ async fn on_link(
     };
     match answered {
         Ok(()) => header::status(status[0]).map_err(Attempt::Refused)?,
+        // Its program had no place for the stream, and the reset came before the answer.
+        Err(ReadExactError::ReadError(ReadError::Reset(code)))
+            if code == VarInt::from_u32(reset::BUSY) =>
+        {
+            return Err(Attempt::Refused(Reason::Busy));
+        }
         Err(_) => return Err(lost(link)),
     }
     Ok(wire)

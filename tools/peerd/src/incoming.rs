@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use guifi_streams::{Event, Reason, reset};
 use iroh::endpoint::{RecvStream, SendStream, VarInt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::bus;
@@ -36,11 +37,14 @@ pub(crate) fn is_own(protocol: &str) -> bool {
 pub(crate) async fn serve(
     node: Arc<Node>,
     link: Arc<Link>,
+    turn: Option<OwnedSemaphorePermit>,
     mut send: SendStream,
     mut recv: RecvStream,
 ) {
     let busy = link.begin(&node);
-    let protocol = match timeout(HEADER, read_header(&mut recv)).await {
+    let header = timeout(HEADER, read_header(&mut recv)).await;
+    drop(turn);
+    let protocol = match header {
         Ok(Some(protocol)) => protocol,
         Ok(None) | Err(_) => {
             // It may be over already.
@@ -54,6 +58,10 @@ pub(crate) async fn serve(
         Err(Refusal(reason, text)) => {
             log::debug!("refusing '{protocol}' to {}: {text}", link.key);
             count(&node.counters.refused, 1);
+            if reason == Reason::Busy {
+                let what = "wants more streams than it may have; refusing some";
+                node.complaints.say(link.key, what);
+            }
             // The peer may be gone.
             let _ = send.write_all(&[reason.number()]).await;
             let _ = send.finish();
@@ -113,13 +121,13 @@ async fn service<'a>(
         _ => {}
     }
     let client = program(node, protocol).await?;
-    let slot = node.admit_stream()?;
-    if client.lags() {
+    let slot = node.admit_peer(&link.share)?;
+    if client.lags(&link.share) {
         return Err(Refusal::new(Reason::Busy, "its program lags"));
     }
     let (ours, theirs) = splice::pair().map_err(|e| Refusal::new(Reason::Busy, e.to_string()))?;
     let route = link.route();
-    let splice = Splice::new(node, client.clone(), slot.number, ours);
+    let splice = Splice::new(node, client.clone(), link.share.clone(), slot.number, ours);
     client.say(
         &Event::Incoming {
             stream: slot.number,

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod header;
+pub mod transport;
 pub mod who;
 
 mod book;
@@ -20,8 +21,10 @@ mod coordinates;
 mod daemon;
 mod describe;
 mod dial;
+mod door;
 mod identity;
 mod incoming;
+mod limits;
 mod link;
 mod members;
 mod nearness;

@@ -3,37 +3,29 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use guifi_streams::{Configuration, Reason};
-use iroh::endpoint::{
-    BindOpts, IdleTimeout, Incoming, PortmapperConfig, QuicTransportConfig, VarInt, presets,
-};
+use guifi_streams::{Configuration, Key, Reason};
+use iroh::endpoint::{BindOpts, Incoming, IncomingAddr, PortmapperConfig, presets};
 use iroh::tls::CaTlsConfig;
 use iroh::{Endpoint, NetReportConfig, RelayMap, RelayMode};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::door::{Door, Verdict};
 use crate::header;
+use crate::limits::Source;
 use crate::members::Members;
 use crate::nearness;
-use crate::node::{Node, Refusal, lock};
-use crate::peers::{self, MEMBER_STREAMS, close};
+use crate::node::{Node, Refusal, count, lock};
+use crate::peers::{self, close};
 use crate::reach;
 use crate::relay::Relay;
 use crate::relays::{self, Relays};
+use crate::transport;
 use crate::verifier::{Trusted, Verifier};
 use crate::who;
 
-/// Silence after which a connection is lost.
-const LOST: Duration = Duration::from_secs(10);
-/// What a stream may hold that its reader has not taken: 84 Mbit/s at 100 ms.
-const STREAM_WINDOW: u32 = 1 << 20;
-/// Half-open handshakes from which on callers must prove their address,
-const SUSPICIOUS: usize = 64;
-/// and from which on they are not heard.
-const FLOODED: usize = 256;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often and for how long the port is tried while an endpoint before lets go of it.
@@ -82,8 +74,7 @@ pub(crate) async fn configure(
         if members.banned.contains(&link.key) || (was && !is) {
             link.close(close::DENIED);
         } else if is && !was {
-            link.connection
-                .set_max_concurrent_bi_streams(VarInt::from_u32(MEMBER_STREAMS));
+            transport::widen(&link.connection);
         }
     }
     if before.community != members.community {
@@ -124,7 +115,7 @@ async fn online(node: &Arc<Node>) -> io::Result<Net> {
         }
     };
     let relay = if settings.relay {
-        match Relay::start(node, settings.relay_port).await {
+        match Relay::start(node, &settings).await {
             Ok(relay) => Some(relay),
             Err(e) => {
                 log::error!("cannot relay on port {}: {e}", settings.relay_port);
@@ -158,13 +149,6 @@ async fn online(node: &Arc<Node>) -> io::Result<Net> {
 }
 
 async fn bind(node: &Node, port: u16, trusted: Arc<Trusted>) -> io::Result<Endpoint> {
-    let transport = QuicTransportConfig::builder()
-        .max_idle_timeout(IdleTimeout::try_from(LOST).ok())
-        .max_concurrent_bidi_streams(VarInt::from_u32(MEMBER_STREAMS))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
-        .datagram_receive_buffer_size(None)
-        .build();
     let tls = CaTlsConfig::custom_server_cert_verifier(Arc::new(move |provider| {
         let algorithms = provider.signature_verification_algorithms;
         Ok(Arc::new(Verifier::new(trusted.clone(), algorithms)) as _)
@@ -175,7 +159,7 @@ async fn bind(node: &Node, port: u16, trusted: Arc<Trusted>) -> io::Result<Endpo
     Endpoint::builder(presets::Minimal)
         .secret_key(node.identity.secret().clone())
         .alpns(vec![header::ALPN.to_vec()])
-        .transport_config(transport)
+        .transport_config(transport::config())
         .relay_mode(RelayMode::Custom(RelayMap::empty()))
         .ca_tls_config(tls)
         .portmapper_config(PortmapperConfig::Disabled)
@@ -193,21 +177,37 @@ async fn bind(node: &Node, port: u16, trusted: Arc<Trusted>) -> io::Result<Endpo
 }
 
 async fn accept(node: Arc<Node>, endpoint: Endpoint) {
-    let handshakes = Arc::new(AtomicUsize::new(0));
+    let door = Door::new();
     while let Some(incoming) = endpoint.accept().await {
-        match handshakes.load(Ordering::Relaxed) {
-            FLOODED.. => incoming.ignore(),
-            SUSPICIOUS.. if !incoming.remote_addr_validated() => {
-                // It is validated only if it was retried already.
-                let _ = incoming.retry();
-            }
+        let source = match incoming.remote_addr() {
+            IncomingAddr::Ip(address) => Source::from(address),
+            IncomingAddr::Relay { endpoint_id, .. } => Source::Key(Key(*endpoint_id.as_bytes())),
             _ => {
-                handshakes.fetch_add(1, Ordering::Relaxed);
-                let (node, handshakes) = (node.clone(), handshakes.clone());
+                incoming.ignore();
+                continue;
+            }
+        };
+        // A relay knows whom it serves.
+        let proven = incoming.remote_addr_validated() || matches!(source, Source::Key(_));
+        match door.judge(source, proven, Instant::now()) {
+            Verdict::Admit(turn) => {
+                let node = node.clone();
                 tokio::spawn(async move {
                     welcome(&node, incoming).await;
-                    handshakes.fetch_sub(1, Ordering::Relaxed);
+                    drop(turn);
                 });
+            }
+            // It fails only on callers who did so before.
+            Verdict::Prove => drop(incoming.retry()),
+            Verdict::Refuse => {
+                incoming.refuse();
+                count(&node.counters.connections_refused, 1);
+                node.complaints
+                    .say(source, "calls too often; refusing some of its calls");
+            }
+            Verdict::Ignore => {
+                incoming.ignore();
+                count(&node.counters.connections_refused, 1);
             }
         }
     }

@@ -16,13 +16,14 @@ use crate::client::Client;
 use crate::config::Settings;
 use crate::coordinates::Place;
 use crate::identity::Identity;
+use crate::limits::{Complaints, PEER_STALLED, Share};
 use crate::members::Members;
 use crate::net::Net;
 use crate::peers::Peers;
 use crate::reach::Reached;
 
-/// How many streams to slow readers may fill their windows before new ones are refused: each
-/// holds up to a stream window of 1 MiB.
+/// From so many streams to slow readers on a peer with such streams may open no more: each holds
+/// up to a stream window of 1 MiB.
 const MAX_STALLED: usize = 32;
 /// Descriptors kept back for what is not a stream.
 const RESERVE: usize = 64;
@@ -58,6 +59,11 @@ pub(crate) struct Counters {
     pub(crate) opened: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) delayed: AtomicU64,
+    pub(crate) stalled: AtomicU64,
+    pub(crate) connections_refused: AtomicU64,
+    pub(crate) callers_refused: AtomicU64,
+    pub(crate) relay_refused: AtomicU64,
     pub(crate) sent_bytes: AtomicU64,
     pub(crate) received_bytes: AtomicU64,
     pub(crate) dials: AtomicU64,
@@ -95,13 +101,16 @@ pub(crate) struct Node {
     /// Turns of those who want to know that of themselves.
     pub(crate) callbacks: Semaphore,
     pub(crate) counters: Counters,
+    pub(crate) complaints: Complaints,
     pub(crate) notices: broadcast::Sender<Notice>,
     /// Rung when the community or the settings changed.
     pub(crate) reconfigured: Notify,
     /// Rung when another key lies in the place of this one.
     pub(crate) succeeded: Notify,
     pub(crate) clients: AtomicUsize,
-    pub(crate) stalled: AtomicUsize,
+    /// Connections of others to the relay.
+    pub(crate) relayed: AtomicUsize,
+    stalled: AtomicUsize,
     streams: AtomicUsize,
     next: AtomicU64,
     descriptors: usize,
@@ -127,10 +136,12 @@ impl Node {
             place: Mutex::default(),
             callbacks: Semaphore::new(callback::TURNS),
             counters: Counters::default(),
+            complaints: Complaints::default(),
             notices: broadcast::channel(256).0,
             reconfigured: Notify::new(),
             succeeded: Notify::new(),
             clients: AtomicUsize::new(0),
+            relayed: AtomicUsize::new(0),
             stalled: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             next: AtomicU64::new(1),
@@ -173,25 +184,66 @@ impl Node {
         self.streams.load(Ordering::Relaxed)
     }
 
-    /// Makes room for one more stream, or says why there is none.
+    /// Makes room for one more stream of a program, or says why there is none.
     pub(crate) fn admit_stream(self: &Arc<Self>) -> Result<StreamSlot, Refusal> {
-        let busy = |text: &str| Err(Refusal::new(Reason::Busy, text));
+        match self.free_streams() {
+            Ok(0) => Err(busy("busy: too many streams are open")),
+            Ok(_) => Ok(self.slot(None)),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Makes room for one more stream that the peer of `share` opens, or says why there is none.
+    pub(crate) fn admit_peer(self: &Arc<Self>, share: &Arc<Share>) -> Result<StreamSlot, Refusal> {
+        let stalled = share.stalled.load(Ordering::Relaxed);
+        let many = self.stalled.load(Ordering::Relaxed) >= MAX_STALLED;
+        if stalled >= PEER_STALLED || (many && stalled > 0) {
+            return Err(busy("busy: too many of its streams wait for slow readers"));
+        }
+        if !share.admits_stream(self.free_streams()?) {
+            return Err(busy("busy: too many of its streams are open"));
+        }
+        Ok(self.slot(Some(share.clone())))
+    }
+
+    /// How many more streams can be open.
+    fn free_streams(&self) -> Result<usize, Refusal> {
         let streams = self.stream_count();
-        if streams >= self.settings().max_streams as usize {
-            return busy("busy: too many streams are open");
+        let others = [&self.clients, &self.relayed].map(|n| n.load(Ordering::Relaxed));
+        let used = streams + others.iter().sum::<usize>() + RESERVE;
+        let descriptors = (self.descriptors * 9 / 10).saturating_sub(used);
+        if descriptors == 0 {
+            return Err(busy("busy: file descriptors run short"));
         }
-        let used = streams + self.clients.load(Ordering::Relaxed) + RESERVE;
-        if used * 10 >= self.descriptors * 9 {
-            return busy("busy: file descriptors run short");
-        }
-        if self.stalled.load(Ordering::Relaxed) >= MAX_STALLED {
-            return busy("busy: too many streams wait for slow readers");
-        }
+        let wanted = self.settings().max_streams as usize;
+        Ok(wanted.saturating_sub(streams).min(descriptors))
+    }
+
+    fn slot(self: &Arc<Self>, share: Option<Arc<Share>>) -> StreamSlot {
         self.streams.fetch_add(1, Ordering::Relaxed);
-        Ok(StreamSlot {
+        if let Some(share) = &share {
+            share.streams.fetch_add(1, Ordering::Relaxed);
+        }
+        StreamSlot {
             node: self.clone(),
+            share,
             number: self.next.fetch_add(1, Ordering::Relaxed),
-        })
+        }
+    }
+
+    /// Counts a stream with the peer of `share` whose reader is slow.
+    pub(crate) fn stall(self: &Arc<Self>, share: &Arc<Share>) -> Stalled {
+        let before = share.stalled.fetch_add(1, Ordering::Relaxed);
+        // One peer alone must not make it many.
+        let counted = before < PEER_STALLED;
+        if counted {
+            self.stalled.fetch_add(1, Ordering::Relaxed);
+        }
+        Stalled {
+            node: self.clone(),
+            share: share.clone(),
+            counted,
+        }
     }
 
     /// Ends the connections of programs and to the bus, which is what they hold on to each
@@ -207,16 +259,48 @@ impl Node {
     }
 }
 
+fn busy(text: &str) -> Refusal {
+    Refusal::new(Reason::Busy, text)
+}
+
 /// The right to one stream, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct StreamSlot {
     node: Arc<Node>,
+    share: Option<Arc<Share>>,
     pub(crate) number: u64,
 }
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
         self.node.streams.fetch_sub(1, Ordering::Relaxed);
+        if let Some(share) = &self.share {
+            share.streams.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A stream whose reader is slow, for as long as it is.
+#[derive(Debug)]
+pub(crate) struct Stalled {
+    node: Arc<Node>,
+    share: Arc<Share>,
+    counted: bool,
+}
+
+impl Stalled {
+    /// How many streams with that peer are so.
+    pub(crate) fn of_peer(&self) -> usize {
+        self.share.stalled.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        self.share.stalled.fetch_sub(1, Ordering::Relaxed);
+        if self.counted {
+            self.node.stalled.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -9,19 +9,28 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::StreamExt as _;
 use guifi_streams::{Key, PathKind};
 use iroh::TransportAddr;
-use iroh::endpoint::{Connection, VarInt};
-use tokio::sync::Notify;
+use iroh::endpoint::{Connection, Side, VarInt};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::sleep;
 
 use crate::dial;
 use crate::incoming;
-use crate::node::{Node, Notice, Refusal, lock, now_seconds};
+use crate::limits::{Share, Source};
+use crate::members::Members;
+use crate::node::{Node, Notice, Refusal, count, lock, now_seconds};
+use crate::transport;
 
-/// How many streams a member may hold open on one connection.
-pub(crate) const MEMBER_STREAMS: u32 = 1024;
-/// The same for a stranger.
-const STRANGER_STREAMS: u32 = 4;
-/// How many strangers may be connected.
+/// How many connections with one peer are kept: two after simultaneous dials, and some that it
+/// has forgotten after a restart. The oldest goes first.
+const MAX_LINKS: usize = 4;
+/// How many strangers may be connected,
 const MAX_STRANGERS: usize = 32;
+/// and how many of one address.
+const STRANGERS_THERE: usize = 4;
+/// When all places are taken, a stranger who came so long ago makes room.
+const LONG: Duration = Duration::from_secs(60);
+/// How many streams of one connection are looked at at once: others get their turns between.
+const OPENING: usize = 32;
 /// How long the book of addresses may stay unwritten.
 const SAVE_AFTER: Duration = Duration::from_secs(300);
 
@@ -31,7 +40,7 @@ pub(crate) mod close {
     pub(crate) const IDLE: (u32, &[u8]) = (0, b"idle");
     /// The peer may not speak with this box.
     pub(crate) const DENIED: (u32, &[u8]) = (1, b"denied");
-    /// Too many strangers.
+    /// Too many connections.
     pub(crate) const BUSY: (u32, &[u8]) = (2, b"busy");
     /// The connection does not answer.
     pub(crate) const SILENT: (u32, &[u8]) = (3, b"silent");
@@ -59,6 +68,8 @@ pub(crate) struct Peer {
     pub(crate) called_back: Option<Instant>,
     /// Addresses that an administrator gave.
     pub(crate) hints: Vec<SocketAddr>,
+    /// What it takes.
+    pub(crate) share: Arc<Share>,
 }
 
 /// A connection.
@@ -66,6 +77,10 @@ pub(crate) struct Peer {
 pub(crate) struct Link {
     pub(crate) key: Key,
     pub(crate) connection: Connection,
+    pub(crate) share: Arc<Share>,
+    /// Where a peer that called is; none if it was called.
+    caller: Option<Source>,
+    since: Instant,
     streams: AtomicUsize,
     idle_since: Mutex<Instant>,
 }
@@ -174,47 +189,102 @@ impl Peers {
 pub(crate) fn adopt(node: &Arc<Node>, connection: Connection) -> Option<Arc<Link>> {
     let key = Key(*connection.remote_id().as_bytes());
     let members = node.members();
+    let mut table = lock(&node.peers.table);
+    let refused = if members.banned.contains(&key) {
+        Some(close::DENIED)
+    } else if connection.side() == Side::Server {
+        crowded(&table, &members, &connection, key).then_some(close::BUSY)
+    } else {
+        None
+    };
+    if let Some((code, reason)) = refused {
+        drop(table);
+        connection.close(VarInt::from_u32(code), reason);
+        count(&node.counters.connections_refused, 1);
+        node.complaints.say(
+            key,
+            "connects too often or may not; refusing some connections",
+        );
+        return None;
+    }
+    if members.contains(key) {
+        transport::widen(&connection);
+    }
+    let peer = table.entry(key).or_default();
     let link = Arc::new(Link {
         key,
+        caller: caller(&connection),
         connection,
+        share: peer.share.clone(),
+        since: Instant::now(),
         streams: AtomicUsize::new(0),
         idle_since: Mutex::new(Instant::now()),
     });
-    if members.banned.contains(&key) {
-        link.close(close::DENIED);
-        return None;
+    while peer.links.len() >= MAX_LINKS {
+        peer.links.remove(0).close(close::BUSY);
     }
-    {
-        let mut table = lock(&node.peers.table);
-        if !members.by_key.contains_key(&key) {
-            let strangers = table
-                .iter()
-                .filter(|(key, _)| !members.by_key.contains_key(key))
-                .map(|(_, peer)| peer.links.len())
-                .sum::<usize>();
-            if strangers >= MAX_STRANGERS {
-                drop(table);
-                link.close(close::BUSY);
-                return None;
-            }
-            link.connection
-                .set_max_concurrent_bi_streams(VarInt::from_u32(STRANGER_STREAMS));
+    for older in &peer.links {
+        // It may have dialled because its end of that one is gone.
+        if older.route().path == PathKind::Relay {
+            tokio::spawn(doubt(node.clone(), older.clone()));
         }
-        let peer = table.entry(key).or_default();
-        for older in &peer.links {
-            // It may have dialled because its end of that one is gone.
-            if older.route().path == PathKind::Relay {
-                tokio::spawn(doubt(node.clone(), older.clone()));
-            }
-        }
-        peer.links.push(link.clone());
-        peer.failed = None;
-        peer.last_seen = Some(SystemTime::now());
     }
+    peer.links.push(link.clone());
+    peer.failed = None;
+    peer.last_seen = Some(SystemTime::now());
+    drop(table);
     tokio::spawn(attend(node.clone(), link.clone()));
     node.notice(Notice::Peer(key));
     node.peers.idle.notify_one();
     Some(link)
+}
+
+/// Where the peer that made a connection is.
+fn caller(connection: &Connection) -> Option<Source> {
+    (connection.side() == Side::Server).then(|| {
+        let address = connection
+            .paths()
+            .iter()
+            .find_map(|path| match path.remote_addr() {
+                TransportAddr::Ip(address) => Some(Source::from(*address)),
+                _ => None,
+            });
+        address.unwrap_or(Source::Key(Key(*connection.remote_id().as_bytes())))
+    })
+}
+
+/// Whether `key` calls too often, or there is no place for one more stranger.
+fn crowded(
+    table: &HashMap<Key, Peer>,
+    members: &Members,
+    connection: &Connection,
+    key: Key,
+) -> bool {
+    if members.by_key.contains_key(&key) {
+        let share = table.get(&key).map(|peer| &peer.share);
+        return share.is_some_and(|share| !share.admits_connection());
+    }
+    let from = caller(connection);
+    let mut strangers: Vec<&Arc<Link>> = table
+        .iter()
+        .filter(|(key, _)| !members.by_key.contains_key(key))
+        .flat_map(|(_, peer)| &peer.links)
+        .filter(|link| link.caller.is_some())
+        .collect();
+    if strangers.iter().filter(|link| link.caller == from).count() >= STRANGERS_THERE {
+        return true;
+    }
+    if strangers.len() < MAX_STRANGERS {
+        return false;
+    }
+    strangers.sort_by_key(|link| link.since);
+    match strangers.first() {
+        Some(oldest) if oldest.since.elapsed() >= LONG => {
+            oldest.close(close::BUSY);
+            false
+        }
+        _ => true,
+    }
 }
 
 async fn doubt(node: Arc<Node>, link: Arc<Link>) {
@@ -225,12 +295,27 @@ async fn doubt(node: Arc<Node>, link: Arc<Link>) {
 
 async fn attend(node: Arc<Node>, link: Arc<Link>) {
     let mut paths = link.connection.path_events();
+    let opening = Arc::new(Semaphore::new(OPENING));
     remember(&node, &link);
     loop {
+        let stream = async {
+            // Never closed.
+            let turn = opening.clone().acquire_owned().await.ok();
+            link.connection
+                .accept_bi()
+                .await
+                .map(|halves| (turn, halves))
+        };
         tokio::select! {
-            stream = link.connection.accept_bi() => match stream {
-                Ok((send, recv)) => {
-                    tokio::spawn(incoming::serve(node.clone(), link.clone(), send, recv));
+            stream = stream => match stream {
+                Ok((turn, (send, recv))) => {
+                    if let Some(wait) = link.share.pace() {
+                        count(&node.counters.delayed, 1);
+                        node.complaints
+                            .say(link.key, "opens streams too fast; holding it back");
+                        sleep(wait).await;
+                    }
+                    tokio::spawn(incoming::serve(node.clone(), link.clone(), turn, send, recv));
                 }
                 Err(e) => {
                     log::debug!("connection with {} ended: {e}", link.key);

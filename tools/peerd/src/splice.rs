@@ -20,6 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::client::{Client, Command, hung_up};
+use crate::limits::{PEER_STALLED, Share};
 use crate::node::{Node, count};
 use crate::pool;
 
@@ -29,8 +30,10 @@ const HANG_UP: Duration = Duration::from_millis(10);
 const LOOK: Duration = Duration::from_secs(10);
 /// A local reader that takes nothing for this long counts as slow,
 const SLOW: Duration = Duration::from_secs(1);
-/// and for this much longer has its stream reset.
+/// for this much longer has its stream reset,
 const STALLED: Duration = Duration::from_secs(59);
+/// and already after this if many streams of the peer are so.
+const STUCK: Duration = Duration::from_secs(9);
 /// How many packets are taken at once; each alone would cost a system call.
 const CHUNKS: usize = 32;
 
@@ -39,6 +42,7 @@ const CHUNKS: usize = 32;
 pub(crate) struct Splice {
     node: Arc<Node>,
     client: Arc<Client>,
+    share: Arc<Share>,
     number: u64,
     local: UnixStream,
     command: watch::Receiver<Command>,
@@ -64,6 +68,7 @@ impl Splice {
     pub(crate) fn new(
         node: &Arc<Node>,
         client: Arc<Client>,
+        share: Arc<Share>,
         number: u64,
         local: UnixStream,
     ) -> Self {
@@ -71,6 +76,7 @@ impl Splice {
         Self {
             node: node.clone(),
             client,
+            share,
             number,
             local,
             command,
@@ -320,11 +326,17 @@ impl Splice {
         if let Ok(ready) = timeout(SLOW, &mut wait).await {
             return ready;
         }
-        self.node.stalled.fetch_add(1, Ordering::Relaxed);
-        let ready = timeout(STALLED, &mut wait).await;
-        self.node.stalled.fetch_sub(1, Ordering::Relaxed);
+        let stalled = self.node.stall(&self.share);
+        let stuck = stalled.of_peer() > PEER_STALLED;
+        let ready = timeout(if stuck { STUCK } else { STALLED }, &mut wait).await;
+        drop(stalled);
         ready.unwrap_or_else(|_| {
-            let text = "nothing was read for a minute";
+            count(&self.node.counters.stalled, 1);
+            let text = if stuck {
+                "nothing was read, and many streams of the peer are not read"
+            } else {
+                "nothing was read for a minute"
+            };
             self.ended(End::Local, Direction::Both, reset::STALLED.into(), text);
             self.finish_off();
             Err(reset::STALLED)

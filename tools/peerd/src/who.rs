@@ -6,7 +6,6 @@
 //! signed, under the context `guifi-who-v1`, is the CBOR array of the caller's bytes, community
 //! and name.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,7 +21,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::node::Node;
+use crate::limits::{Limiter, Rate};
+use crate::node::{Node, count};
 
 /// What a caller sends before its random bytes.
 pub const GREETING: &[u8; 12] = b"guifi-who 1\n";
@@ -34,11 +34,8 @@ const MAX_ANSWER: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How many callers are served at once.
 const MAX_CALLERS: usize = 64;
-/// Answers to one source: so many at once, then one each pause.
-const BURST: f64 = 10.0;
-const PAUSE: Duration = Duration::from_millis(500);
-/// How many sources are told apart.
-const MAX_SOURCES: usize = 1024;
+/// Answers to one source.
+const ANSWERS: Rate = Rate::new(10, Duration::from_millis(500));
 
 /// Listens on all addresses.
 pub(crate) fn listen(port: u16) -> io::Result<TcpListener> {
@@ -56,7 +53,7 @@ pub(crate) fn listen(port: u16) -> io::Result<TcpListener> {
 /// Answers callers.
 pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) {
     let callers = Arc::new(Semaphore::new(MAX_CALLERS));
-    let mut limiter = Limiter::default();
+    let mut limiter = Limiter::new(ANSWERS);
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -67,10 +64,10 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) {
                 continue;
             }
         };
-        if !limiter.admits(from.ip(), Instant::now()) {
-            continue;
-        }
-        let Ok(permit) = callers.clone().try_acquire_owned() else {
+        let permit = callers.clone().try_acquire_owned();
+        let admitted = limiter.admits(from.into(), Instant::now());
+        let (true, Ok(permit)) = (admitted, permit) else {
+            count(&node.counters.callers_refused, 1);
             continue;
         };
         let node = node.clone();
@@ -192,38 +189,6 @@ fn encode_answer(key: Key, community: Option<&str>, name: &str, signature: &[u8;
     })
 }
 
-/// How often each source may ask; IPv6 sources count by their /64.
-#[derive(Debug, Default)]
-struct Limiter(HashMap<IpAddr, (f64, Instant)>);
-
-impl Limiter {
-    fn admits(&mut self, source: IpAddr, now: Instant) -> bool {
-        let source = match source.to_canonical() {
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-            }
-            v4 => v4,
-        };
-        let refill = |when: Instant| now.duration_since(when).as_secs_f64() / PAUSE.as_secs_f64();
-        if self.0.len() >= MAX_SOURCES && !self.0.contains_key(&source) {
-            self.0
-                .retain(|_, (left, when)| *left + refill(*when) < BURST);
-            if self.0.len() >= MAX_SOURCES {
-                return false;
-            }
-        }
-        let (left, when) = self.0.entry(source).or_insert((BURST, now));
-        *left = (*left + refill(*when)).min(BURST);
-        *when = now;
-        let admitted = *left >= 1.0;
-        if admitted {
-            *left -= 1.0;
-        }
-        admitted
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -252,32 +217,6 @@ mod tests {
             assert_eq!(read_answer(&forged, &[1; 32]), None, "byte {place}");
             assert_eq!(read_answer(&answer[..place], &[1; 32]), None);
         }
-    }
-
-    #[test]
-    fn a_source_is_held_to_its_pace_and_others_are_not() {
-        let (mut limiter, now) = (Limiter::default(), Instant::now());
-        let one = IpAddr::from([192, 0, 2, 1]);
-        assert_eq!((0..20).filter(|_| limiter.admits(one, now)).count(), 10);
-        assert!(limiter.admits(IpAddr::from([192, 0, 2, 2]), now));
-        assert!(limiter.admits(one, now + PAUSE));
-        assert!(!limiter.admits(one, now + PAUSE));
-        let prefix = |last| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
-        assert_eq!(
-            (0..20).filter(|i| limiter.admits(prefix(*i), now)).count(),
-            10
-        );
-    }
-
-    #[test]
-    fn the_number_of_sources_is_bounded() {
-        let (mut limiter, now) = (Limiter::default(), Instant::now());
-        for i in 0..5000u32 {
-            limiter.admits(IpAddr::from(i.to_be_bytes()), now);
-        }
-        assert!(limiter.0.len() <= MAX_SOURCES);
-        let later = now + Duration::from_secs(60);
-        assert!(limiter.admits(IpAddr::from([192, 0, 2, 1]), later));
     }
 
     #[test]

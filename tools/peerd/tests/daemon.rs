@@ -124,6 +124,7 @@ fn the_manuals_name_everything_and_nothing_else() {
         "port",
         "relay",
         "relay_port",
+        "relay_mbit",
         "announce",
         "max_streams",
         "protocol.NAME.users",

@@ -97,16 +97,6 @@ fn a_thousand_quiet_streams_cost_little() {
     }
 }
 
-fn raise_own_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, raised).unwrap();
-}
-
 #[test]
 fn when_descriptors_run_short_streams_are_refused_with_a_reason() {
     let a = Box::new();
@@ -123,7 +113,8 @@ fn when_descriptors_run_short_streams_are_refused_with_a_reason() {
         assert!(open.len() < 256);
     };
     assert!(matches!(refusal, ClientError::Refused(Reason::Busy, _)));
-    assert!(open.len() > 100, "{}", open.len());
+    // One peer leaves as much to the others.
+    assert!(open.len() > 50, "{}", open.len());
     // Room again: streams again.
     open.clear();
     let stream = until("a stream", SOON, || {
@@ -136,12 +127,17 @@ fn when_descriptors_run_short_streams_are_refused_with_a_reason() {
 fn a_listener_that_takes_no_streams_has_them_reset_as_busy() {
     let (_a, ca, _b, cb) = pair();
     let _listener = cb.listen("sync", 2).unwrap();
-    let streams: Vec<_> = (0..3)
-        .map(|_| ca.open(cb.own_key(), "sync", &[], SOON).unwrap())
-        .collect();
-    assert_eq!(rest(&streams[2]), b"");
-    let ended = streams[2].ended(SOON).unwrap();
-    assert_eq!(ended.code, guifi_streams::reset::BUSY);
+    let open = || ca.open(cb.own_key(), "sync", &[], SOON);
+    let _taken = [open().unwrap(), open().unwrap()];
+    match open() {
+        Ok(third) => {
+            assert_eq!(rest(&third), b"");
+            let ended = third.ended(SOON).unwrap();
+            assert_eq!(ended.code, guifi_streams::reset::BUSY);
+        }
+        // The reset was faster than the answer.
+        Err(e) => assert!(matches!(e, ClientError::Refused(Reason::Busy, _)), "{e}"),
+    }
 }
 
 /// Not a test by itself: what a foreign user tries in the next test.
@@ -225,28 +221,6 @@ fn garbage_on_the_socket_ends_that_connection_only() {
     drop(others);
 }
 
-/// A connection to a box by software that is not ours, with a key of its own. The endpoint
-/// must outlive it.
-async fn connect_as(
-    secret: iroh::SecretKey,
-    place: &Box,
-    client: &Client,
-) -> (iroh::Endpoint, iroh::endpoint::Connection) {
-    let endpoint = iroh::Endpoint::builder(iroh::endpoint::presets::Minimal)
-        .secret_key(secret)
-        .portmapper_config(iroh::endpoint::PortmapperConfig::Disabled)
-        .bind()
-        .await
-        .unwrap();
-    let id = iroh::EndpointId::from_bytes(&client.own_key().0).unwrap();
-    let target = iroh::EndpointAddr::new(id).with_ip_addr(place.address());
-    let connection = endpoint
-        .connect(target, guifi_peerd::header::ALPN)
-        .await
-        .unwrap();
-    (endpoint, connection)
-}
-
 #[test]
 fn garbage_on_the_udp_port_and_in_stream_headers_is_survived() {
     let (a, ca, b, cb) = pair();
@@ -263,10 +237,7 @@ fn garbage_on_the_udp_port_and_in_stream_headers_is_survived() {
         socket.send_to(&packet, b.address()).unwrap();
     }
     // A member whose software is broken: headers cut short, too long, of another version.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = mad::runtime();
     runtime.block_on(async {
         let secret = iroh::SecretKey::generate();
         let broken = Key(*secret.public().as_bytes());
@@ -275,7 +246,7 @@ fn garbage_on_the_udp_port_and_in_stream_headers_is_survived() {
             member(broken, vec![]),
         ]))
         .unwrap();
-        let (_endpoint, connection) = connect_as(secret, &b, &cb).await;
+        let (_endpoint, connection) = mad::connect_as(secret, LOCAL, &b, &cb).await.unwrap();
         for header in [
             &b"\x02\x04sync"[..],
             b"\x01\x00",
@@ -304,12 +275,11 @@ fn garbage_on_the_udp_port_and_in_stream_headers_is_survived() {
 #[test]
 fn a_stranger_that_says_nothing_is_disconnected() {
     let (_a, _ca, b, cb) = pair();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = mad::runtime();
     let why = runtime.block_on(async {
-        let (_endpoint, connection) = connect_as(iroh::SecretKey::generate(), &b, &cb).await;
+        let (_endpoint, connection) = mad::connect_as(iroh::SecretKey::generate(), LOCAL, &b, &cb)
+            .await
+            .unwrap();
         let long = SOON * 3;
         tokio::time::timeout(long, connection.closed())
             .await

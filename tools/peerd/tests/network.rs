@@ -276,16 +276,6 @@ fn when_a_relay_dies_its_peers_meet_at_another() {
     });
 }
 
-/// What the box on this bus says of itself.
-fn stats(bus: &Bus) -> serde_json::Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_guifi-peer"))
-        .args(["stats", "--json"])
-        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
-        .output()
-        .unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
 #[test]
 fn a_box_learns_from_another_which_of_its_ports_are_open() {
     if !root_or_skip("a_box_learns_from_another_which_of_its_ports_are_open") {

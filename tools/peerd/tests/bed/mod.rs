@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr)] // what is left out is said aloud
 
 pub(crate) mod avahi;
+pub(crate) mod mad;
 
 use std::fs;
 use std::io::Read as _;
@@ -14,10 +15,13 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use guifi_streams::{Client, Configuration, Key, Member};
+use guifi_testing::bus::Bus;
 use tempfile::TempDir;
 
 /// Long enough for anything that should happen at all.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// Where everything runs that does not say otherwise.
+pub(crate) const LOCAL: [u8; 4] = [127, 0, 0, 1];
 /// The community of the tests.
 pub(crate) const COMMUNITY: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -149,6 +153,27 @@ pub(crate) fn community(members: Vec<Member>) -> Configuration {
         members,
         banned: Vec::new(),
     }
+}
+
+/// As many descriptors for this process as it may have.
+pub(crate) fn raise_own_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+/// What the box on this bus says of itself.
+pub(crate) fn stats(bus: &Bus) -> serde_json::Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_guifi-peer"))
+        .args(["stats", "--json"])
+        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Waits until `check` gives something.

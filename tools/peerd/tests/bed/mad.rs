@@ -1,0 +1,64 @@
+//! Members and strangers whose software is not ours, and does what ours would not.
+
+use guifi_streams::Client;
+use iroh::endpoint::{Connection, PortmapperConfig, RecvStream, SendStream, presets};
+use iroh::{Endpoint, EndpointAddr, EndpointId, SecretKey};
+use tokio::runtime::{Builder, Runtime};
+
+use super::Box;
+
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// An endpoint with this key at this address.
+pub(crate) async fn endpoint(secret: SecretKey, at: [u8; 4]) -> Endpoint {
+    Endpoint::builder(presets::Minimal)
+        .secret_key(secret)
+        .portmapper_config(PortmapperConfig::Disabled)
+        .clear_ip_transports()
+        .bind_addr((std::net::Ipv4Addr::from(at), 0))
+        .unwrap()
+        .bind()
+        .await
+        .unwrap()
+}
+
+/// A connection from an endpoint to a box.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    place: &Box,
+    client: &Client,
+) -> Result<Connection, String> {
+    let id = EndpointId::from_bytes(&client.own_key().0).unwrap();
+    let target = EndpointAddr::new(id).with_ip_addr(place.address());
+    endpoint
+        .connect(target, guifi_peerd::header::ALPN)
+        .await
+        .map_err(|e| format!("{e:?}"))
+}
+
+/// A connection from an endpoint of its own, which must outlive it.
+pub(crate) async fn connect_as(
+    secret: SecretKey,
+    at: [u8; 4],
+    place: &Box,
+    client: &Client,
+) -> Result<(Endpoint, Connection), String> {
+    let endpoint = endpoint(secret, at).await;
+    let connection = connect(&endpoint, place, client).await?;
+    Ok((endpoint, connection))
+}
+
+/// Opens a stream as ours would; the peer's answer, if it gives one.
+pub(crate) async fn open(
+    connection: &Connection,
+    protocol: &str,
+) -> Option<(u8, SendStream, RecvStream)> {
+    let (mut send, mut recv) = connection.open_bi().await.ok()?;
+    let header = guifi_peerd::header::encode(protocol);
+    send.write_all(&header).await.ok()?;
+    let mut status = [0];
+    recv.read_exact(&mut status).await.ok()?;
+    Some((status[0], send, recv))
+}

@@ -350,3 +350,44 @@ fn strangers_that_say_nothing_to_the_relay_leave_room_for_others() {
     });
     assert!(town.counter("relay_refused") >= 84);
 }
+
+/// Whether a box with this key is let wait at the relay; what the relay says if not.
+async fn waits_at_the_relay(secret: SecretKey, port: u16) -> Result<(), String> {
+    use iroh::{Watcher as _, tls::CaTlsConfig};
+    let url: iroh::RelayUrl = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    let endpoint = iroh::Endpoint::builder(iroh::endpoint::presets::Minimal)
+        .secret_key(secret)
+        .relay_mode(iroh::RelayMode::Custom(url.into()))
+        .ca_tls_config(CaTlsConfig::custom_server_cert_verifier(Arc::new(|_| {
+            Ok(Arc::new(mad::Gullible) as _)
+        })))
+        .bind()
+        .await
+        .unwrap();
+    let mut statuses = endpoint.home_relay_status();
+    loop {
+        for status in statuses.get() {
+            if status.is_connected() {
+                return Ok(());
+            }
+            if let Some(reason) = status.auth_denied_reason() {
+                return Err(reason.to_string());
+            }
+        }
+        tokio::time::timeout(SOON, statuses.updated())
+            .await
+            .expect("the relay says nothing")
+            .unwrap();
+    }
+}
+
+#[test]
+fn the_relay_takes_members_and_no_strangers() {
+    let town = Town::new("relay = true\n");
+    let port = town.b.relay_port;
+    mad::runtime().block_on(async {
+        waits_at_the_relay(town.secret.clone(), port).await.unwrap();
+        let no = waits_at_the_relay(SecretKey::generate(), port).await;
+        assert_eq!(no.unwrap_err(), "not a member");
+    });
+}

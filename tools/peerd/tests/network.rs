@@ -336,51 +336,162 @@ fn hide(router: &Space, outside: &str) {
     }
 }
 
+/// Two boxes behind routers of their own, and a member in the open that relays.
+struct Homes {
+    m: Box,
+    a: Box,
+    b: Box,
+    buses: [Bus; 2],
+    members: Vec<Member>,
+    _spaces: Vec<Space>,
+}
+
+impl Homes {
+    fn new() -> Self {
+        let public = Space::new("w");
+        public.ip("addr add 10.8.0.1/32 dev lo");
+        public.run("sysctl -qw net.ipv4.ip_forward=1");
+        let routers = [Space::new("x"), Space::new("y")];
+        let homes = [Space::new("a"), Space::new("b")];
+        for (i, (router, home)) in routers.iter().zip(&homes).enumerate() {
+            let outside = cable(&public, router, &format!("10.7.{i}"));
+            router.ip(&format!("route add default via 10.7.{i}.1"));
+            hide(router, &outside);
+            cable(router, home, &format!("192.168.{i}"));
+            home.ip(&format!("route add default via 192.168.{i}.1"));
+        }
+        let buses = [Bus::new(), Bus::new()];
+        let m = public.start("relay = true\n");
+        let [a, b] = [0, 1].map(|i| homes[i].start_on(&buses[i], ""));
+        let seed = SocketAddr::from(([10, 8, 0, 1], m.port));
+        let mut members = vec![
+            member(m.client().own_key(), vec![seed]),
+            member(a.client().own_key(), vec![]),
+            member(b.client().own_key(), vec![]),
+        ];
+        m.client().configure(&community(members.clone())).unwrap();
+        members[0].relay = Some(relay_of(&m));
+        for place in [&a, &b] {
+            let known = community(members.clone());
+            place.client().configure(&known).unwrap();
+        }
+        for bus in &buses {
+            until("both wait at the relay", SOON * 2, || {
+                (stats(bus)["home_relays"][0]["connected"] == true).then_some(())
+            });
+        }
+        let _spaces = [vec![public], routers.into(), homes.into()]
+            .into_iter()
+            .flatten()
+            .collect();
+        Self {
+            m,
+            a,
+            b,
+            buses,
+            members,
+            _spaces,
+        }
+    }
+
+    fn path_to(&self, key: Key) -> String {
+        let said = stats(&self.buses[0]);
+        let peers = said["peers"].as_array().unwrap().clone();
+        let found = peers.iter().find(|p| p["key"] == key.to_string());
+        found.unwrap()["path"].as_str().unwrap().to_owned()
+    }
+}
+
 #[test]
 fn boxes_behind_two_routers_punch_a_hole() {
     if !root_or_skip("boxes_behind_two_routers_punch_a_hole") {
         return;
     }
-    let public = Space::new("w");
-    public.ip("addr add 10.8.0.1/32 dev lo");
-    public.run("sysctl -qw net.ipv4.ip_forward=1");
-    let routers = [Space::new("x"), Space::new("y")];
-    let homes = [Space::new("a"), Space::new("b")];
-    for (i, (router, home)) in routers.iter().zip(&homes).enumerate() {
-        let outside = cable(&public, router, &format!("10.7.{i}"));
-        router.ip(&format!("route add default via 10.7.{i}.1"));
-        hide(router, &outside);
-        cable(router, home, &format!("192.168.{i}"));
-        home.ip(&format!("route add default via 192.168.{i}.1"));
-    }
-    let m = public.start("relay = true\n");
-    let (a, b) = (homes[0].start(""), homes[1].start(""));
-    let (cm, ca, cb) = (m.client(), a.client(), b.client());
-    let seed = SocketAddr::from(([10, 8, 0, 1], m.port));
-    let mut members = vec![
-        member(cm.own_key(), vec![seed]),
-        member(ca.own_key(), vec![]),
-        member(cb.own_key(), vec![]),
-    ];
-    cm.configure(&community(members.clone())).unwrap();
-    members[0].relay = Some(relay_of(&m));
-    ca.configure(&community(members.clone())).unwrap();
-    cb.configure(&community(members)).unwrap();
+    let mut homes = Homes::new();
+    let (ca, cb) = (homes.a.client(), homes.b.client());
+    let key = cb.own_key();
     let listener = cb.listen("sync", 8).unwrap();
-    let direct = until("a direct path", SOON * 4, || {
-        let stream = ca.open(cb.own_key(), "sync", &[], SOON).ok()?;
-        let theirs = listener.accept_within(SOON).unwrap();
-        // Each side learns of the hole by itself.
-        let both = stream.path == PathKind::Direct && theirs.path == PathKind::Direct;
-        both.then_some((stream, theirs))
+    let begin = Instant::now();
+    let first = until("a stream", SOON * 4, || {
+        ca.open(key, "sync", &[], SOON).ok()
     });
-    let seen = direct.1.address.unwrap();
-    assert_eq!(
-        seen.ip().to_string(),
-        "10.7.0.2",
-        "the router's own address"
+    println!("a stream is open after {:?}", begin.elapsed());
+    until("a direct path", SOON * 4, || {
+        (homes.path_to(key) == "direct").then_some(())
+    });
+    println!("it has a direct path after {:?}", begin.elapsed());
+    drop((first, listener.accept_within(SOON).unwrap()));
+    let second = ca.open(key, "sync", &[], SOON).unwrap();
+    assert_eq!(second.path, PathKind::Direct);
+    let seen = listener.accept_within(SOON).unwrap().address.unwrap();
+    let router = "10.7.0.2";
+    assert_eq!(seen.ip().to_string(), router, "the router's own address");
+    // Power is cut, and comes back.
+    drop((cb, listener));
+    homes.b.kill();
+    homes.b.restart();
+    let cb = homes.b.client();
+    cb.configure(&community(homes.members.clone())).unwrap();
+    let listener = cb.listen("sync", 8).unwrap();
+    let begin = Instant::now();
+    let mut again = until("a stream to the box that is back", SOON * 4, || {
+        ca.open(key, "sync", &[], SOON).ok()
+    });
+    println!(
+        "the box that is back has a stream after {:?}",
+        begin.elapsed()
     );
-    drop(direct);
+    again.write_all(b"again").unwrap();
+    let mut text = [0; 5];
+    let mut theirs = listener.accept_within(SOON).unwrap();
+    theirs.read_exact(&mut text).unwrap();
+    assert_eq!(&text, b"again");
+    until("a direct path again", SOON * 4, || {
+        (homes.path_to(key) == "direct").then_some(())
+    });
+    println!("and a direct path after {:?}", begin.elapsed());
+}
+
+#[test]
+fn a_direct_transfer_does_not_care_that_the_only_relay_dies() {
+    if !root_or_skip("a_direct_transfer_does_not_care_that_the_only_relay_dies") {
+        return;
+    }
+    const BLOCKS: usize = 400;
+    let mut homes = Homes::new();
+    let (ca, cb) = (homes.a.client(), homes.b.client());
+    let key = cb.own_key();
+    let listener = cb.listen("sync", 8).unwrap();
+    let mut ours = until("a stream", SOON * 4, || {
+        ca.open(key, "sync", &[], SOON).ok()
+    });
+    let mut theirs = listener.accept_within(SOON).unwrap();
+    until("a direct path", SOON * 4, || {
+        (homes.path_to(key) == "direct").then_some(())
+    });
+    // Longer than whatever could notice: a block every 50 ms.
+    let writer = std::thread::spawn(move || {
+        for number in 0..BLOCKS {
+            ours.write_all(&[number as u8; 65536]).unwrap();
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        ours.socket.shutdown(std::net::Shutdown::Write).unwrap();
+        ours
+    });
+    let (mut block, mut longest) = ([0; 65536], Duration::ZERO);
+    for number in 0..BLOCKS {
+        if number == BLOCKS / 8 {
+            homes.m.kill();
+        }
+        let begin = Instant::now();
+        theirs.read_exact(&mut block).unwrap();
+        assert_eq!(block, [number as u8; 65536]);
+        longest = longest.max(begin.elapsed());
+    }
+    assert_eq!(rest(&theirs), b"");
+    assert_eq!(theirs.ended(SOON).unwrap().end, End::Clean);
+    println!("the longest pause was {longest:?}");
+    drop(writer.join().unwrap());
 }
 
 /// What a box relays with, as its record would say.

@@ -22,6 +22,7 @@ mod daemon;
 mod describe;
 mod dial;
 mod door;
+mod heard;
 mod identity;
 mod incoming;
 mod limits;

@@ -2,17 +2,18 @@
 //! what others announce helps to reach them. Nothing heard is believed: the peer proves its key
 //! when it is dialled.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use guifi_bus::avahi::{AVAHI, AvahiEntryGroupProxy, AvahiServerProxy};
 use guifi_streams::Key;
 use tokio::time::{sleep, timeout};
 use zbus::fdo::DBusProxy;
 use zbus::{Connection, proxy};
 
+use crate::heard::{self, Heard, Place};
 use crate::node::{Node, lock};
 
 /// The service type.
@@ -25,8 +26,6 @@ const LOCAL: u32 = 8;
 const RESOLVE: Duration = Duration::from_secs(10);
 /// How long to wait after Avahi failed.
 const AGAIN: Duration = Duration::from_secs(30);
-/// How many announcements are kept.
-const MAX_HEARD: usize = 1024;
 
 #[proxy(
     interface = "org.freedesktop.Avahi.ServiceBrowser",
@@ -102,9 +101,6 @@ impl Announcement {
         })
     }
 }
-
-/// Where an announcement was heard: name, interface, protocol.
-type Place = (String, i32, i32);
 
 /// Announces and listens while the box is joined and Avahi runs; ends with the bus.
 pub(crate) async fn run(node: &Node, connection: &Connection) {
@@ -210,33 +206,41 @@ async fn session(
     let mut new = browser.receive_item_new().await?;
     let mut gone = browser.receive_item_remove().await?;
     browser.start().await?;
-    let mut heard: HashMap<Place, (Key, SocketAddr)> = HashMap::new();
+    let mut heard = Heard::default();
+    let mut resolving = FuturesUnordered::new();
     loop {
+        let changed = node.reconfigured.notified();
+        heard.know(node.members());
+        while let Some((place, domain)) = heard.next() {
+            let server = &server;
+            resolving.push(async move {
+                let found = resolve(connection, server, &place, &domain, announcement).await;
+                (place, found.ok().flatten())
+            });
+        }
         tokio::select! {
             item = new.next() => {
                 let Some(item) = item else { return Ok(()) };
                 let item = item.args()?;
-                if *item.flags() & LOCAL != 0 || heard.len() >= MAX_HEARD {
-                    continue;
-                }
-                let place = (item.name().clone(), *item.interface(), *item.protocol());
-                let found = resolve(connection, &server, &place, item.domain(), announcement);
-                if let Ok(Ok(Some(found))) = timeout(RESOLVE, found).await {
-                    log::debug!("heard {} at {} on the link", found.0, found.1);
-                    heard.insert(place, found);
+                if *item.flags() & LOCAL == 0 {
+                    let place = (item.name().clone(), *item.interface(), *item.protocol());
+                    heard.come(place, item.domain().clone());
                 }
             }
             item = gone.next() => {
                 let Some(item) = item else { return Ok(()) };
                 let item = item.args()?;
-                heard.remove(&(item.name().clone(), *item.interface(), *item.protocol()));
+                heard.go(&(item.name().clone(), *item.interface(), *item.protocol()));
             }
+            Some((place, found)) = resolving.next() => {
+                if let Some((key, address)) = found {
+                    log::debug!("heard {key} at {address} on the link");
+                }
+                heard.found(&place, found);
+            }
+            () = changed => {}
         }
-        let mut link: HashMap<Key, Vec<SocketAddr>> = HashMap::new();
-        for (key, address) in heard.values() {
-            link.entry(*key).or_default().push(*address);
-        }
-        *lock(&node.link) = link;
+        *lock(&node.link) = heard.addresses();
     }
 }
 
@@ -245,7 +249,7 @@ async fn announce(
     group: &AvahiEntryGroupProxy<'_>,
     announcement: &Announcement,
 ) -> zbus::Result<()> {
-    let key = node.identity.public().to_string();
+    let key = node.identity.public();
     let texts = [
         "v=1".to_owned(),
         format!("key={key}"),
@@ -257,8 +261,7 @@ async fn announce(
         .map(String::as_bytes)
         .filter(|t| t.len() <= 255)
         .collect();
-    // A name that no other box can have, so that Avahi never has to change it.
-    let name = format!("b-{}", &key[..16]);
+    let name = heard::name(key);
     let port = announcement.port;
     group
         .add_service(ANY, ANY, 0, &name, TYPE, "", "", port, &txt)
@@ -282,14 +285,15 @@ async fn resolve(
         .await?;
     let mut found = resolver.receive_found().await?;
     resolver.start().await?;
-    let first = found.next().await;
+    let first = timeout(RESOLVE, found.next()).await;
     let read = match &first {
-        Some(found) => {
+        Ok(Some(found)) => {
             let found = found.args()?;
             read(found.address(), *found.port(), found.txt(), &own.community)
         }
-        None => None,
+        _ => None,
     };
+    // Also when nobody answered: Avahi keeps only so many.
     resolver.free().await?;
     Ok(read)
 }

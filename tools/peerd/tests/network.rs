@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bed::*;
-use guifi_streams::{End, Key, Member, PathKind, RelayPorts};
+use guifi_streams::{End, Key, Member, PathKind};
 use guifi_testing::bus::Bus;
-use sha2::{Digest as _, Sha256};
 
 /// A network namespace, removed when dropped.
 struct Space(String);
@@ -492,14 +491,4 @@ fn a_direct_transfer_does_not_care_that_the_only_relay_dies() {
     assert_eq!(theirs.ended(SOON).unwrap().end, End::Clean);
     println!("the longest pause was {longest:?}");
     drop(writer.join().unwrap());
-}
-
-/// What a box relays with, as its record would say.
-fn relay_of(place: &Box) -> RelayPorts {
-    let path = place.dir.path().join("var/lib/guifi/peerd/relay.crt");
-    RelayPorts {
-        udp: place.relay_port,
-        tcp: place.relay_port,
-        certificate: Key(Sha256::digest(std::fs::read(path).unwrap()).into()).to_string(),
-    }
 }

@@ -23,6 +23,36 @@ pub(crate) fn table() {
     let _listener = cb.listen("sync", 8).unwrap();
     let _stream = ca.open(cb.own_key(), "sync", &[], SOON).unwrap();
     row(&a, "  one connection, one quiet stream");
+    relays();
+}
+
+/// A box that waits at two relays, and one of those.
+fn relays() {
+    let bus = guifi_testing::bus::Bus::new();
+    let a = Box::with("", &[], &[("DBUS_SYSTEM_BUS_ADDRESS", &bus.address())]);
+    let relays = [0, 1].map(|_| Box::with("relay = true\n", &[], &[]));
+    let mut members = vec![member(a.client().own_key(), vec![a.address()])];
+    members.extend(
+        relays
+            .iter()
+            .map(|r| member(r.client().own_key(), vec![r.address()])),
+    );
+    for relay in &relays {
+        let known = community(members.clone());
+        relay.client().configure(&known).unwrap();
+    }
+    for (place, relay) in members[1..].iter_mut().zip(&relays) {
+        place.relay = Some(relay_of(relay));
+    }
+    for place in [&a, &relays[0], &relays[1]] {
+        let known = community(members.clone());
+        place.client().configure(&known).unwrap();
+    }
+    until("it waits at a relay", SOON * 2, || {
+        (stats(&bus)["home_relays"][0]["connected"] == true).then_some(())
+    });
+    row(&a, "  waits at two relays, no connection");
+    row(&relays[0], "  relays, and waits at the other");
 }
 
 fn row(place: &Box, what: &str) {

@@ -90,6 +90,9 @@ impl Pair<'_> {
 }
 
 fn tables(words: &[&str]) {
+    if words.contains(&"--idle") {
+        return idle::table();
+    }
     raise_own_limit();
     let (a, b) = (Box::new(), Box::new());
     let (ca, cb) = (a.client(), b.client());
@@ -147,8 +150,4 @@ fn tables(words: &[&str]) {
     );
     println!();
     flood::table(&daemons, &b, &cb, &mad);
-    if words.contains(&"--idle") {
-        println!();
-        idle::table();
-    }
 }

@@ -14,8 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use guifi_streams::{Client, Configuration, Key, Member};
+use guifi_streams::{Client, Configuration, Key, Member, RelayPorts};
 use guifi_testing::bus::Bus;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// Long enough for anything that should happen at all.
@@ -174,6 +175,16 @@ pub(crate) fn stats(bus: &Bus) -> serde_json::Value {
         .output()
         .unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What a box relays with, as its record would say.
+pub(crate) fn relay_of(place: &Box) -> RelayPorts {
+    let path = place.dir.path().join("var/lib/guifi/peerd/relay.crt");
+    RelayPorts {
+        udp: place.relay_port,
+        tcp: place.relay_port,
+        certificate: Key(Sha256::digest(fs::read(path).unwrap()).into()).to_string(),
+    }
 }
 
 /// Waits until `check` gives something.

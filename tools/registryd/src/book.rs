@@ -351,8 +351,10 @@ impl Book {
                 .values()
                 .filter(|r| r.hash != founding && r.key.kind != "rotate")
                 .filter(|r| {
-                    let left = || self.ruling.has_left(r.key.owner) && !self.ruling.counts(r);
-                    self.ruling.is_banned(r.key.owner) || left() && !self.is_own_word(r)
+                    // What this box said itself is for it to say again, or to keep from a thief.
+                    let owner = r.key.owner;
+                    let left = owner != self.own && self.ruling.has_left(owner);
+                    self.ruling.is_banned(owner) || left && !self.ruling.counts(r)
                 })
                 .map(|r| r.key.clone())
                 .collect();

@@ -28,6 +28,29 @@ impl World {
             .collect()
     }
 
+    /// What box `n` knows of a record, visible or not: its version, seconds from now, and more.
+    fn held(&self, n: usize, seen: &Seen) -> String {
+        let node = self.sites[n].node.as_ref().unwrap();
+        let key = crate::record::RecordKey {
+            owner: seen.0,
+            kind: seen.1.clone(),
+            name: seen.2.clone(),
+        };
+        let ahead = |ms: u64| (ms as i64 - self.true_ms() as i64) / 1000;
+        let record = node.book().get(&key);
+        let word = record.map(|r| {
+            let (version, end) = (ahead(r.version), ahead(r.expires));
+            format!("written at {version} s, until {end} s, {:?}", r.json())
+        });
+        let box_record = node.book().get(&crate::book::box_key(seen.0));
+        format!(
+            "{}, box record of {:?} s, clock {} ms",
+            word.unwrap_or_else(|| "nothing".to_owned()),
+            box_record.map(|r| ahead(r.version)),
+            node.clock_offset(self.now(n))
+        )
+    }
+
     /// Every invariant, as a list of what is broken. All honest boxes run, in one island, and
     /// have had time to heal.
     pub(super) fn faults(&mut self, honest: usize, ledger: &Ledger, banned: &[Key]) -> Vec<String> {
@@ -48,7 +71,8 @@ impl World {
                 faults.push(format!("box {n} knows other names than box 0"));
             }
             if let Some(odd) = seen[0].symmetric_difference(&seen[n]).next() {
-                faults.push(format!("boxes 0 and {n} differ in {odd:?}"));
+                let held = [0, n].map(|n| self.held(n, odd));
+                faults.push(format!("boxes 0 and {n} differ in {odd:?}: {held:?}"));
             }
         }
         for n in 0..honest {

@@ -9,7 +9,7 @@ use guifi_streams::Key;
 use serde_json::Value;
 
 use crate::kinds;
-use crate::record::{Hash, Record, RecordKey};
+use crate::record::{Hash, MAX_LIFE_MS, Record, RecordKey};
 use crate::rules::broken::{Fault, is_broken};
 use crate::rules::{self, Ruling};
 use crate::store::Change;
@@ -33,6 +33,10 @@ pub struct Book {
     waiting: VecDeque<Record>,
     /// Records from the future, each taken up when its time has come.
     ahead: VecDeque<Record>,
+    /// Records of others that were taken while this clock ran ahead: their time has not come.
+    doubted: BTreeSet<RecordKey>,
+    /// The highest version that this box has signed and taken back, in milliseconds.
+    taken_back: u64,
     loading: bool,
 }
 
@@ -83,6 +87,8 @@ impl Book {
             view: View::new(epoch),
             waiting: VecDeque::new(),
             ahead: VecDeque::new(),
+            doubted: BTreeSet::new(),
+            taken_back: 0,
             loading: false,
         };
         book.refresh_all(0, &mut Merged::default());
@@ -196,7 +202,7 @@ impl Book {
 
     /// Drops what has expired at community time `now`, and takes up what was from the future.
     pub fn sweep(&mut self, now: u64) -> Merged {
-        let ripe = self.ahead.iter().any(|r| r.version <= now + TOLERANCE_MS);
+        let ripe = self.ahead.iter().any(|r| !is_ahead(r, now));
         let ripe: Vec<Record> = if ripe {
             self.ahead.drain(..).collect()
         } else {
@@ -206,7 +212,7 @@ impl Book {
         let expired: Vec<RecordKey> = self
             .records
             .values()
-            .filter(|r| r.has_expired(now) && !self.is_own_word(r))
+            .filter(|r| r.has_expired(now) && !self.is_own_word(r, now))
             .map(|r| r.key.clone())
             .collect();
         let mut touched = BTreeSet::new();
@@ -219,12 +225,38 @@ impl Book {
         merged
     }
 
+    /// Looks at what others have signed with a version after community time `now`, taken when
+    /// this box had a wrong clock. Boxes that had a right one hold it apart; here it is no
+    /// longer shown and yields to whatever its owner says in time. It is kept, should the
+    /// clocks of now be the wrong ones, and what the rules rest on goes on counting: no ban
+    /// may end because a power cut has set clocks back. Unless `now` is sure, only earlier
+    /// doubts are settled.
+    pub fn doubt(&mut self, now: u64, sure: bool) -> Merged {
+        let doubted: BTreeSet<RecordKey> = self
+            .records
+            .values()
+            .filter(|r| is_ahead(r, now) && r.key.owner != self.own)
+            .filter(|r| sure || self.doubted.contains(&r.key))
+            .map(|r| r.key.clone())
+            .collect();
+        let before = std::mem::replace(&mut self.doubted, doubted);
+        let turned = before.symmetric_difference(&self.doubted);
+        let touched: BTreeSet<Key> = turned
+            .flat_map(|key| accused(key).into_iter().chain([key.owner]))
+            .collect();
+        let mut merged = Merged::default();
+        for owner in touched {
+            self.refresh(self.ruling.identity(owner), now, &mut merged);
+        }
+        merged
+    }
+
     /// Takes out the records of `own` that are too far ahead of community time `now`, for
     /// their owner to sign anew.
     pub fn forget_ahead(&mut self, own: Key, now: u64) -> Vec<Arc<Record>> {
         let ahead: Vec<Arc<Record>> = self
             .of_owner(own)
-            .filter(|r| r.version > now + TOLERANCE_MS)
+            .filter(|r| is_ahead(r, now))
             .cloned()
             .collect();
         for record in &ahead {
@@ -233,10 +265,21 @@ impl Book {
         ahead
     }
 
-    /// Whether this box has said that and not taken it back: it says so again when it wakes up
-    /// after the record's life.
-    fn is_own_word(&self, record: &Record) -> bool {
-        record.key.owner == self.own && !record.is_removal() && record.key.kind != "absent"
+    /// Whether this box has said that and stands by it at community time `now`: it says so again
+    /// when it wakes up after the record's life. By a removal it stands as long as there may be
+    /// something that it has said and taken back.
+    pub fn is_own_word(&self, record: &Record, now: u64) -> bool {
+        let done = record.is_removal() && self.taken_back + MAX_LIFE_MS <= now;
+        record.key.owner == self.own && !done && record.key.kind != "absent"
+    }
+
+    /// Notes the highest version that this box has signed and taken back.
+    pub fn set_taken_back(&mut self, version: u64) {
+        self.taken_back = version;
+    }
+
+    fn is_hidden(&self, record: &Record) -> bool {
+        self.doubted.contains(&record.key) && !kinds::RULING.contains(&record.key.kind.as_str())
     }
 
     fn judge(&self, record: &Record, now: u64) -> Verdict {
@@ -245,10 +288,11 @@ impl Book {
         }
         if let Some(held) = self.records.get(&record.key)
             && !record.replaces(held)
+            && !(self.doubted.contains(&held.key) && is_ahead(held, now) && !is_ahead(record, now))
         {
             return Verdict::Known;
         }
-        if record.has_expired(now) && !(self.loading && self.is_own_word(record)) {
+        if record.has_expired(now) && !(self.loading && self.is_own_word(record, now)) {
             return Verdict::Refuse("it has expired".to_owned());
         }
         if record.key.kind == "founding" {
@@ -274,7 +318,7 @@ impl Book {
             };
         }
         // The own word is taken whatever the clock; its owner signs it anew in time.
-        if record.version > now + TOLERANCE_MS && owner != self.own {
+        if is_ahead(record, now) && owner != self.own {
             return Verdict::Ahead;
         }
         if record.verify() {
@@ -287,6 +331,7 @@ impl Book {
     fn insert(&mut self, record: Arc<Record>, merged: &mut Merged, touched: &mut BTreeSet<Key>) {
         // Its owner has spoken again, with a better clock.
         self.ahead.retain(|r| r.key != record.key);
+        self.doubted.remove(&record.key);
         touched.insert(record.key.owner);
         if let Some(accused) = accused(&record.key) {
             self.accusers
@@ -310,6 +355,7 @@ impl Book {
         if self.records.remove(key).is_none() {
             return;
         }
+        self.doubted.remove(key);
         touched.insert(key.owner);
         if *key == box_key(key.owner) {
             self.witnesses.forget(key.owner);
@@ -386,7 +432,7 @@ impl Book {
             .iter()
             .flat_map(|key| self.of_owner(*key))
             .filter(|r| r.hash == self.community || self.ruling.counts(r))
-            .filter(|r| !r.has_expired(now))
+            .filter(|r| !r.has_expired(now) && !self.is_hidden(r))
             .cloned()
             .collect();
         let limit = rules::limit_bytes(self.ruling.members.len());
@@ -421,7 +467,7 @@ impl Book {
         let boxes = keys.iter().filter_map(|owner| {
             self.records
                 .get(&box_key(*owner))
-                .filter(|r| r.expires > now && !r.is_removal())
+                .filter(|r| r.expires > now && !r.is_removal() && !self.is_hidden(r))
         });
         let Some(latest) = boxes.max_by_key(|r| r.version) else {
             return Standing {
@@ -445,7 +491,8 @@ impl Book {
                     name: owner.to_string(),
                 };
                 let record = self.records.get(&key)?;
-                (record.expires > now && self.ruling.counts(record)).then_some(record.as_ref())
+                let counts = self.ruling.counts(record) && !self.is_hidden(record);
+                (record.expires > now && counts).then_some(record.as_ref())
             });
         let body = latest.json();
         let said = |member: &str| {
@@ -485,7 +532,16 @@ fn accused(key: &RecordKey) -> Option<Key> {
         .flatten()
 }
 
+/// Whether the time of a record has not come at community time `now`.
+fn is_ahead(record: &Record, now: u64) -> bool {
+    record.version > now + TOLERANCE_MS
+}
+
 fn keep(queue: &mut VecDeque<Record>, record: Record) {
+    // Every reconciliation brings it again.
+    if queue.iter().any(|held| held.hash == record.hash) {
+        return;
+    }
     if queue.len() == MAX_WAITING {
         queue.pop_front();
     }

@@ -226,6 +226,7 @@ impl Node {
         let community = founding.hash;
         let mut rng = StdRng::seed_from_u64(seed);
         let mut book = Book::new(founding, own, format!("{seed:016x}"))?;
+        book.set_taken_back(taken_back);
         let own_last = records
             .iter()
             .filter(|r| r.key.owner == own)

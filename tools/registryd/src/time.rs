@@ -64,6 +64,18 @@ impl CommunityTime {
         self.offsets.remove(&member);
     }
 
+    /// Whether it rests on the own clock alone.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// Whether it rests on three clocks or more, so that no single wrong one decides.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        self.offsets.len() >= 2
+    }
+
     /// Milliseconds to add to the own clock.
     #[must_use]
     pub fn offset(&self, own_ms: u64) -> i64 {
@@ -96,10 +108,14 @@ mod tests {
     fn the_lower_median_counts_the_own_clock() {
         let mut time = CommunityTime::default();
         assert_eq!(time.at(NOW), NOW);
+        assert!(time.is_alone());
         time.observe(key(1), NOW, NOW + 500);
+        assert!(!time.is_alone());
         assert_eq!(time.offset(NOW), 0, "of two the lower");
+        assert!(!time.is_sure());
         time.observe(key(2), NOW, NOW + 700);
         assert_eq!(time.offset(NOW), 500);
+        assert!(time.is_sure());
         time.forget(key(2));
         assert_eq!(time.offset(NOW), 0);
     }

@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::record::MAX_LIFE_MS;
 use crate::testing::Signer;
 use crate::view::Question;
 use proptest::prelude::*;
@@ -75,6 +74,59 @@ fn removed_expired_forged_foreign_and_future_records_are_not_seen() {
         book.merge(vec![held], removal.expires).accepted.is_empty(),
         "nor after the removal"
     );
+}
+
+#[test]
+fn what_was_taken_by_a_clock_ahead_is_not_shown_and_yields_to_what_is_in_time() {
+    let [admin, reader, a] = signers();
+    let mut book = Book::new(admin.found("open", &[]), reader.key(), "e".into()).unwrap();
+    let id = book.community();
+    let day = 24 * 3_600_000;
+    let alone = admin.record(id, "service", "alone", T + day, json!({}));
+    let early = admin.record(id, "service", "s", T + day, json!({"n": 1}));
+    let member = admin.record(id, "member", "0", T + day, json!({"key": a.key()}));
+    book.merge(vec![alone.clone(), early.clone(), member], T + day);
+    assert!(
+        book.doubt(T, false).kinds.is_empty(),
+        "one clock is no proof"
+    );
+    assert!(book.view().get(&alone.key).is_some());
+    assert_eq!(book.doubt(T, true).kinds, ["service"]);
+    assert!(book.view().get(&alone.key).is_none() && book.get(&alone.key).is_some());
+    assert!(
+        book.ruling().is_member(a.key()),
+        "who is a member stays one"
+    );
+    let other = admin.record(id, "service", "other", T, json!({}));
+    let timely = admin.record(id, "service", "s", T, json!({"n": 2}));
+    book.merge(vec![other, timely.clone()], T);
+    assert_eq!(
+        book.view().get(&early.key).unwrap().record.hash,
+        timely.hash
+    );
+    assert!(book.view().get(&alone.key).is_none());
+    book.merge(vec![early.clone()], T);
+    assert_eq!(book.get(&early.key).unwrap().hash, timely.hash);
+    // Their time comes, whoever is there to say so.
+    book.sweep(T + day);
+    book.doubt(T + day, false);
+    assert_eq!(book.view().get(&early.key).unwrap().record.hash, early.hash);
+    assert!(book.view().get(&alone.key).is_some());
+}
+
+#[test]
+fn an_own_removal_is_kept_while_something_taken_back_may_return() {
+    let [admin] = signers();
+    let mut book = book(&admin);
+    let id = book.community();
+    let (late, early) = (T + 1_000_000, T);
+    let removal = admin.record(id, "service", "s", early, Value::Null);
+    book.merge(vec![removal.clone()], T);
+    book.set_taken_back(late);
+    book.sweep(removal.expires);
+    assert!(book.get(&removal.key).is_some());
+    book.sweep(late + MAX_LIFE_MS);
+    assert!(book.get(&removal.key).is_none());
 }
 
 #[test]

@@ -148,6 +148,9 @@ impl Node {
             self.refresh_own(now);
             let merged = self.book.sweep(self.community_time(now));
             self.digest(merged, now);
+            let sure = self.time.is_sure();
+            let merged = self.book.doubt(self.community_time(now), sure);
+            self.digest(merged, now);
             self.administrate(now);
             self.settle_invited(now);
             self.lapse(now);
@@ -269,9 +272,10 @@ impl Node {
         if !well {
             self.counters.syncs_failed += 1;
             if !self.synced {
-                // A newcomer with an empty book does not wait for its turn.
+                // A newcomer with an empty book does not wait for its turn, nor for somebody
+                // who may be gone for good if it knows others.
                 self.schedule.sync = self.schedule.sync.min(now.at + FIRST_SYNC);
-                self.schedule.sync_peer = Some(peer);
+                self.schedule.sync_peer = self.partners().is_empty().then_some(peer);
             }
             return;
         }

@@ -302,9 +302,16 @@ impl Node {
     /// ahead, which the others hold apart.
     pub(super) fn refresh_own(&mut self, now: Now) {
         let time = self.community_time(now);
-        let ahead = self.book.forget_ahead(self.own, time);
+        // A box alone, whose clock says that it wrote in the future, has lost its battery:
+        // nobody has heard the time that it takes for the present.
+        let ahead = if self.time.is_alone() {
+            Vec::new()
+        } else {
+            self.book.forget_ahead(self.own, time)
+        };
         if let Some(highest) = ahead.iter().map(|r| r.version).max() {
             self.taken_back = self.taken_back.max(highest);
+            self.book.set_taken_back(self.taken_back);
             if let Err(e) = self.store.set_taken_back(self.taken_back) {
                 log::warn!("{e}; the others may bring it back after a restart");
             }
@@ -331,15 +338,23 @@ impl Node {
                 log::error!("cannot sign {kind}/{name} anew: {e}");
             }
         }
-        let due: Vec<(RecordKey, Map<String, Value>, u64)> = self
+        let due: Vec<(RecordKey, Option<Map<String, Value>>, u64)> = self
             .book
             .of_owner(self.own)
-            .filter(|r| r.key.kind != "box" && r.key.kind != "absent" && !r.is_removal())
-            .filter(|r| is_half_spent(r.version, r.expires, time))
-            .map(|r| (r.key.clone(), r.json(), r.expires - r.version))
+            .filter(|r| r.key.kind != "box" && r.key.kind != "absent")
+            .filter(|r| {
+                // A removal does its work once; one signed at too early a time has not.
+                let removal = r.is_removal();
+                removal && r.has_expired(time) && self.book.is_own_word(r, time)
+                    || !removal && is_half_spent(r.version, r.expires, time)
+            })
+            .map(|r| {
+                let body = (!r.is_removal()).then(|| r.json());
+                (r.key.clone(), body, r.expires - r.version)
+            })
             .collect();
         for (key, body, life) in due {
-            if let Err(e) = self.write(&key.kind, &key.name, Some(body), life, now) {
+            if let Err(e) = self.write(&key.kind, &key.name, body, life, now) {
                 log::warn!(
                     "cannot renew {}/{}: {e}; trying again later",
                     key.kind,

@@ -58,6 +58,8 @@ struct Site {
 enum Event {
     Tick(usize),
     Dialled(usize, usize, Protocol),
+    /// Nobody has that key any more, or ever had.
+    NotFound(usize, Key, Protocol),
     Frame(usize, usize, u64, Frame),
     Closed(usize, usize),
     Asked(usize, usize, Favour),
@@ -269,12 +271,13 @@ impl World {
         for effect in node.effects() {
             let to = |world: &Self, key: Key| world.by_key.get(&key).copied();
             match effect {
-                Effect::Dial(peer, protocol) => {
-                    if let Some(to) = to(self, peer) {
+                Effect::Dial(peer, protocol) => match to(self, peer) {
+                    Some(to) => {
                         let delay = self.delay() * 3;
                         self.after(delay, Event::Dialled(n, to, protocol));
                     }
-                }
+                    None => self.after(SECOND * 10, Event::NotFound(n, peer, protocol)),
+                },
                 Effect::Send(peer, frame) => {
                     if let Some(to) = to(self, peer) {
                         self.post(n, to, frame);
@@ -363,6 +366,13 @@ impl World {
                 }
                 self.settle(from);
                 self.settle(to);
+            }
+            Event::NotFound(from, key, protocol) => {
+                let now = self.now(from);
+                if let Some(node) = &mut self.sites[from].node {
+                    node.dial_failed(key, protocol, now);
+                    self.settle(from);
+                }
             }
             Event::Asked(from, to, favour) => {
                 if self.reach(from, to) && favour == Favour::Sponsor {

@@ -29,3 +29,44 @@ fn a_clock_that_is_set_changes_no_community_time() {
         assert_eq!(town.agree().len(), 2, "{wrong}");
     }
 }
+
+#[test]
+fn what_is_removed_by_a_box_alone_without_a_battery_stays_removed() {
+    let mut town = Town::new(4);
+    town.put(3, "s", 1);
+    town.run(SECOND * 90);
+    assert_eq!(town.agree().len(), 1);
+    town.cut(&[3], &[0, 1, 2]);
+    town.skew_ms[3] = -3650 * DAY_MS;
+    town.run(SECOND * 90);
+    let now = town.now(3);
+    town.node(3).remove("service", "s", now).unwrap();
+    town.run(SECOND * 180);
+    // The clock is right again before anybody is reached.
+    town.skew_ms[3] = 0;
+    town.run(SECOND * 180);
+    town.cut.clear();
+    town.run(SECOND * 180);
+    assert_eq!(town.agree(), []);
+}
+
+#[test]
+fn who_wakes_up_looks_for_others_than_the_first_who_does_not_answer() {
+    let mut town = Town::new(2);
+    let now = town.now(0);
+    let home = |n: usize| Home {
+        name: format!("gone{n}"),
+        zone: "vic".into(),
+    };
+    for n in 0..20 {
+        let gone = Signer::new(100 + n as u8).key();
+        let admission = town.node(0).admit(gone, None, &home(n), now);
+        assert!(matches!(admission, Admission::Member(_)));
+    }
+    town.run(SECOND * 90);
+    (0..2).for_each(|n| town.kill(n));
+    town.at += Duration::from_secs(40 * 24 * 3600);
+    (0..2).for_each(|n| town.boot(n));
+    town.run(SECOND * 180);
+    assert!((0..2).all(|n| town.node(n).synced()));
+}

@@ -12,6 +12,7 @@ use crate::kinds;
 use crate::record::{Hash, MAX_LIFE_MS, Record, RecordKey};
 use crate::rules::broken::{Fault, is_broken};
 use crate::rules::{self, Ruling};
+use crate::shelf::Shelf;
 use crate::store::Change;
 use crate::time::TOLERANCE_MS;
 use crate::view::{Standing, View};
@@ -24,15 +25,19 @@ const MAX_WAITING: usize = 512;
 pub struct Book {
     community: Hash,
     own: Key,
-    records: BTreeMap<RecordKey, Arc<Record>>,
+    records: Shelf,
+    /// No record that ends by itself ends before this.
+    first_end: u64,
+    /// No record of another has a larger version.
+    last_version: u64,
     /// Accused key to the keys of `absent` records that name it.
     accusers: BTreeMap<Key, BTreeSet<Key>>,
     witnesses: Witnesses,
     ruling: Ruling,
     view: View,
-    waiting: VecDeque<Record>,
+    waiting: VecDeque<Arc<Record>>,
     /// Records from the future, each taken up when its time has come.
-    ahead: VecDeque<Record>,
+    ahead: VecDeque<Arc<Record>>,
     /// Records of others that were taken while this clock ran ahead: their time has not come.
     doubted: BTreeSet<RecordKey>,
     /// The highest version that this box has signed and taken back, in milliseconds.
@@ -75,12 +80,14 @@ impl Book {
         }
         let community = founding.hash;
         let ruling = Ruling::of(&community, std::iter::once(&founding))?;
-        let mut records = BTreeMap::new();
-        records.insert(founding.key.clone(), Arc::new(founding));
+        let mut records = Shelf::default();
+        records.put(founding.shared());
         let mut book = Self {
             community,
             own,
             records,
+            first_end: u64::MAX,
+            last_version: 0,
             accusers: BTreeMap::new(),
             witnesses: Witnesses::default(),
             ruling,
@@ -121,20 +128,12 @@ impl Book {
 
     /// All records, in the order of their keys.
     pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.records.values()
+        self.records.iter()
     }
 
     /// The records of one key.
     pub fn of_owner(&self, owner: Key) -> impl Iterator<Item = &Arc<Record>> {
-        let first = RecordKey {
-            owner,
-            kind: String::new(),
-            name: String::new(),
-        };
-        self.records
-            .range(first..)
-            .take_while(move |(k, _)| k.owner == owner)
-            .map(|(_, r)| r)
+        self.records.of_owner(owner)
     }
 
     /// The statements about the box of `owner` that its record carries and that count.
@@ -144,7 +143,7 @@ impl Book {
 
     /// Takes in what the store holds, at community time `now`. What this box has said itself is
     /// taken even if its life is over: others would not, and could bring back what was removed.
-    pub fn load(&mut self, stored: Vec<Record>, now: u64) -> Merged {
+    pub fn load<R: Into<Arc<Record>>>(&mut self, stored: Vec<R>, now: u64) -> Merged {
         self.loading = true;
         let merged = self.merge(stored, now);
         self.loading = false;
@@ -152,10 +151,13 @@ impl Book {
     }
 
     /// Takes in records from a peer or this box, at community time `now`.
-    pub fn merge(&mut self, incoming: Vec<Record>, now: u64) -> Merged {
+    pub fn merge<R: Into<Arc<Record>>>(&mut self, incoming: Vec<R>, now: u64) -> Merged {
+        self.take_in(incoming.into_iter().map(Into::into).collect(), now)
+    }
+
+    fn take_in(&mut self, mut round: Vec<Arc<Record>>, now: u64) -> Merged {
         let mut merged = Merged::default();
         let mut touched = BTreeSet::new();
-        let mut round = incoming;
         while !round.is_empty() {
             let mut waiting = Vec::new();
             let mut rules_touched = false;
@@ -164,7 +166,7 @@ impl Book {
             for record in round.drain(..) {
                 match self.judge(&record, now) {
                     Verdict::Known => {}
-                    Verdict::Refuse(why) => merged.refused.push((record.key, why)),
+                    Verdict::Refuse(why) => merged.refused.push((record.key.clone(), why)),
                     Verdict::Ahead => {
                         merged
                             .refused
@@ -174,7 +176,7 @@ impl Book {
                     Verdict::Wait => waiting.push(record),
                     Verdict::Take => {
                         rules_touched |= kinds::RULING.contains(&record.key.kind.as_str());
-                        self.insert(Arc::new(record), &mut merged, &mut touched);
+                        self.insert(record, &mut merged, &mut touched);
                     }
                 }
             }
@@ -203,22 +205,27 @@ impl Book {
     /// Drops what has expired at community time `now`, and takes up what was from the future.
     pub fn sweep(&mut self, now: u64) -> Merged {
         let ripe = self.ahead.iter().any(|r| !is_ahead(r, now));
-        let ripe: Vec<Record> = if ripe {
+        let ripe: Vec<Arc<Record>> = if ripe {
             self.ahead.drain(..).collect()
         } else {
             Vec::new()
         };
-        let mut merged = self.merge(ripe, now);
+        let mut merged = self.take_in(ripe, now);
+        if now < self.first_end {
+            return merged;
+        }
         let expired: Vec<RecordKey> = self
             .records
-            .values()
-            .filter(|r| r.has_expired(now) && !self.is_own_word(r, now))
+            .iter()
+            .filter(|r| self.end(r) <= now)
             .map(|r| r.key.clone())
             .collect();
         let mut touched = BTreeSet::new();
         for key in expired {
             self.remove(&key, &mut merged, &mut touched);
         }
+        let ends = self.records.iter().map(|r| self.end(r));
+        self.first_end = ends.min().unwrap_or(u64::MAX);
         for owner in touched {
             self.refresh(self.ruling.identity(owner), now, &mut merged);
         }
@@ -232,9 +239,14 @@ impl Book {
     /// may end because a power cut has set clocks back. Unless `now` is sure, only earlier
     /// doubts are settled.
     pub fn doubt(&mut self, now: u64, sure: bool) -> Merged {
+        if self.doubted.is_empty() && self.last_version <= now + TOLERANCE_MS {
+            return Merged::default();
+        }
+        let others = self.records.iter().filter(|r| r.key.owner != self.own);
+        self.last_version = others.map(|r| r.version).max().unwrap_or(0);
         let doubted: BTreeSet<RecordKey> = self
             .records
-            .values()
+            .iter()
             .filter(|r| is_ahead(r, now) && r.key.owner != self.own)
             .filter(|r| sure || self.doubted.contains(&r.key))
             .map(|r| r.key.clone())
@@ -265,12 +277,21 @@ impl Book {
         ahead
     }
 
-    /// Whether this box has said that and stands by it at community time `now`: it says so again
-    /// when it wakes up after the record's life. By a removal it stands as long as there may be
-    /// something that it has said and taken back.
-    pub fn is_own_word(&self, record: &Record, now: u64) -> bool {
-        let done = record.is_removal() && self.taken_back + MAX_LIFE_MS <= now;
-        record.key.owner == self.own && !done && record.key.kind != "absent"
+    /// Whether a record has ended at community time `now` and yet is kept, since this box has
+    /// said that and stands by it: it says so again when it wakes up after the record's life. By
+    /// a removal it stands as long as something that it has said and taken back may return.
+    pub fn is_kept(&self, record: &Record, now: u64) -> bool {
+        record.has_expired(now) && self.end(record) > now
+    }
+
+    /// When a record is to be dropped.
+    fn end(&self, record: &Record) -> u64 {
+        let own = record.key.owner == self.own && record.key.kind != "absent";
+        match (record.expires, own, record.is_removal()) {
+            (0, _, _) | (_, true, false) => u64::MAX,
+            (end, true, true) => end.max(self.taken_back + MAX_LIFE_MS),
+            (end, false, _) => end,
+        }
     }
 
     /// Notes the highest version that this box has signed and taken back.
@@ -292,7 +313,7 @@ impl Book {
         {
             return Verdict::Known;
         }
-        if record.has_expired(now) && !(self.loading && self.is_own_word(record, now)) {
+        if record.has_expired(now) && !(self.loading && self.is_kept(record, now)) {
             return Verdict::Refuse("it has expired".to_owned());
         }
         if record.key.kind == "founding" {
@@ -343,7 +364,13 @@ impl Book {
         if record.key == box_key(record.key.owner) {
             self.witnesses.learn(&record);
         }
-        self.records.insert(record.key.clone(), record.clone());
+        if record.expires != 0 {
+            self.first_end = self.first_end.min(record.expires);
+        }
+        if record.key.owner != self.own {
+            self.last_version = self.last_version.max(record.version);
+        }
+        self.records.put(record.clone());
         if is_broken(Fault::RemovalForgets) && record.is_removal() {
             self.records.remove(&record.key);
         }
@@ -352,7 +379,7 @@ impl Book {
     }
 
     fn remove(&mut self, key: &RecordKey, merged: &mut Merged, touched: &mut BTreeSet<Key>) {
-        if self.records.remove(key).is_none() {
+        if !self.records.remove(key) {
             return;
         }
         self.doubted.remove(key);
@@ -374,12 +401,12 @@ impl Book {
     fn rule(&mut self, merged: &mut Merged) -> bool {
         let mut changed = false;
         loop {
-            let mut ruling =
-                match Ruling::of(&self.community, self.records.values().map(Arc::as_ref)) {
-                    Ok(ruling) => ruling,
-                    // The founding record is checked at the start and never replaced.
-                    Err(_) => return changed,
-                };
+            let mut ruling = match Ruling::of(&self.community, self.records.iter().map(Arc::as_ref))
+            {
+                Ok(ruling) => ruling,
+                // The founding record is checked at the start and never replaced.
+                Err(_) => return changed,
+            };
             if is_broken(Fault::ClaimsByArrival) {
                 for (name, owner) in &mut ruling.names {
                     *owner = *self.ruling.names.get(name).unwrap_or(owner);
@@ -394,7 +421,7 @@ impl Book {
             let founding = self.community;
             let void: Vec<RecordKey> = self
                 .records
-                .values()
+                .iter()
                 .filter(|r| r.hash != founding && r.key.kind != "rotate")
                 .filter(|r| {
                     // What this box said itself is for it to say again, or to keep from a thief.
@@ -418,7 +445,11 @@ impl Book {
                 .into_iter()
                 .map(|o| self.ruling.identity(o)),
         );
-        identities.extend(self.records.keys().map(|k| self.ruling.identity(k.owner)));
+        identities.extend(
+            self.records
+                .iter()
+                .map(|r| self.ruling.identity(r.key.owner)),
+        );
         for identity in identities {
             self.refresh(identity, now, merged);
         }
@@ -537,7 +568,7 @@ fn is_ahead(record: &Record, now: u64) -> bool {
     record.version > now + TOLERANCE_MS
 }
 
-fn keep(queue: &mut VecDeque<Record>, record: Record) {
+fn keep(queue: &mut VecDeque<Arc<Record>>, record: Arc<Record>) {
     // Every reconciliation brings it again.
     if queue.iter().any(|held| held.hash == record.hash) {
         return;

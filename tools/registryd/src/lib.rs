@@ -23,6 +23,7 @@ pub mod node;
 pub mod record;
 pub mod rights;
 pub mod rules;
+pub mod shelf;
 #[cfg(test)]
 mod simulation;
 pub mod store;

@@ -355,8 +355,9 @@ impl Node {
     }
 
     /// Takes in records that a reconciliation or an admission brought.
-    pub fn merge(&mut self, records: Vec<Record>, now: Now) {
+    pub fn merge<R: Into<Arc<Record>>>(&mut self, records: Vec<R>, now: Now) {
         self.watch_clock(now);
+        let records = records.into_iter().map(Into::into).collect();
         let records = self.defend(records, now);
         let merged = self.book.merge(records, self.community_time(now));
         if merged.accepted.len() <= duties::PUSH_ON {
@@ -393,7 +394,7 @@ impl Node {
             .filter(|r| r.key.owner == self.own || is_broken(Fault::VersionsMerged))
             .map(|r| r.version)
             .fold(self.own_last, u64::max);
-        let met = merged.accepted.iter().any(|r| r.key.kind == "box");
+        let met = merged.accepted.iter().any(|r| self.has_moved(r));
         if merged.ruling_changed {
             self.ruled(now);
         } else if met {
@@ -442,6 +443,14 @@ impl Node {
         }
         let members = self.book.ruling().members.values().map(|m| m.current);
         members.filter(|key| *key != self.own).collect()
+    }
+
+    /// Members other than this box that have not told where they are, or not for long.
+    fn silent(&self) -> Vec<Key> {
+        let members = self.book.ruling().members.values().map(|m| m.current);
+        members
+            .filter(|key| *key != self.own && self.box_version(*key).is_none())
+            .collect()
     }
 
     /// Members other than this box that have told where they are.

@@ -7,6 +7,7 @@ pub use requests::Request;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use guifi_streams::Key;
 use rusqlite::{Connection, OpenFlags, params};
@@ -17,7 +18,7 @@ use crate::record::{Record, RecordKey};
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Insert or replace.
-    Put(std::sync::Arc<Record>),
+    Put(Arc<Record>),
     /// Forget.
     Drop(RecordKey),
 }
@@ -43,7 +44,7 @@ pub struct Opened {
     /// The store.
     pub store: Store,
     /// Every record in it whose encoding is sound.
-    pub records: Vec<Record>,
+    pub records: Vec<Arc<Record>>,
     /// Who is away, as kept by [`Store::set_absences`].
     pub absences: Vec<Absence>,
     /// As kept by [`Store::set_taken_back`], or 0.
@@ -116,7 +117,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let encoded = row.get_ref(0)?.as_blob()?;
                 match Record::decode(encoded) {
-                    Ok(record) => records.push(record),
+                    Ok(record) => records.push(record.shared()),
                     Err(e) => return Err(damage(&e)),
                 }
             }

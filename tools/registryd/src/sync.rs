@@ -22,7 +22,9 @@ const MAX_RECORDS: usize = 2_000_000;
 pub struct Session {
     community: Hash,
     ranges: Negentropy<'static, NegentropyStorageVector>,
-    records: HashMap<Hash, Arc<Record>>,
+    records: Vec<Arc<Record>>,
+    /// The same by hash, made once the peer lacks something: mostly it lacks nothing.
+    by_hash: Option<HashMap<Hash, Arc<Record>>>,
     initiator: bool,
     stage: Stage,
     rounds: usize,
@@ -49,9 +51,7 @@ pub struct Reaction {
     /// The `DONE` frame is to be sent last.
     pub done: bool,
     /// A record that arrived.
-    pub arrived: Option<Record>,
-    /// The peer's clock, from its greeting.
-    pub clock_ms: Option<u64>,
+    pub arrived: Option<Arc<Record>>,
     /// The session is over once everything is sent.
     pub finished: bool,
 }
@@ -66,11 +66,11 @@ impl Session {
         records: impl Iterator<Item = Arc<Record>>,
         initiator: bool,
     ) -> Result<Self, String> {
-        let records: HashMap<Hash, Arc<Record>> = records.map(|r| (r.hash, r)).collect();
+        let records: Vec<Arc<Record>> = records.collect();
         let mut storage = NegentropyStorageVector::with_capacity(records.len());
-        for (hash, record) in &records {
+        for record in &records {
             storage
-                .insert(record.version, Id::from_byte_array(*hash))
+                .insert(record.version, Id::from_byte_array(record.hash))
                 .map_err(broken)?;
         }
         storage.seal().map_err(broken)?;
@@ -78,6 +78,7 @@ impl Session {
             community,
             ranges: Negentropy::owned(storage, RANGE_BYTES).map_err(broken)?,
             records,
+            by_hash: None,
             initiator,
             stage: Stage::Greeting,
             rounds: 0,
@@ -111,7 +112,7 @@ impl Session {
         let mut reaction = Reaction::default();
         match (self.stage, frame.kind) {
             (Stage::Greeting, kind::HELLO) => {
-                reaction.clock_ms = Some(frame.read_hello(&self.community)?);
+                frame.read_hello(&self.community)?;
                 self.stage = Stage::Ranges;
                 if !self.initiator {
                     reaction
@@ -123,8 +124,8 @@ impl Session {
             (Stage::Ranges | Stage::Records, kind::WANT) if !self.initiator => {
                 self.stage = Stage::Records;
                 for hash in chunks(&frame.payload).ok_or("a list of hashes was cut")? {
-                    // Each record is sent once, so nobody can ask for more than there is.
-                    self.wanted.extend(self.records.remove(&hash));
+                    let record = self.take(&hash);
+                    self.wanted.extend(record);
                 }
             }
             (Stage::Ranges | Stage::Records, kind::RECORD)
@@ -135,7 +136,7 @@ impl Session {
                 if self.received > MAX_RECORDS {
                     return Err("too many records".to_owned());
                 }
-                reaction.arrived = Some(Record::decode(&frame.payload)?);
+                reaction.arrived = Some(Record::decode(&frame.payload)?.shared());
             }
             (Stage::Ranges | Stage::Records, kind::DONE)
                 if !self.initiator || self.stage == Stage::Records =>
@@ -174,12 +175,17 @@ impl Session {
             reaction.frames.push(Frame::new(kind::WANT, hashes));
         }
         let have = std::mem::take(&mut self.have);
-        reaction.records = have
-            .iter()
-            .filter_map(|id| self.records.remove(&**id))
-            .collect();
+        reaction.records = have.iter().filter_map(|id| self.take(id)).collect();
         reaction.done = true;
         Ok(())
+    }
+
+    /// A record to send; each is sent once, so nobody can ask for more than there is.
+    fn take(&mut self, hash: &Hash) -> Option<Arc<Record>> {
+        let records = &mut self.records;
+        self.by_hash
+            .get_or_insert_with(|| records.drain(..).map(|r| (r.hash, r)).collect())
+            .remove(hash)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Keys and records for tests.
 #![allow(clippy::unwrap_used)]
 
+pub(crate) mod share;
+
 use ed25519_dalek::{Signer as _, SigningKey};
 use guifi_streams::Key;
 use serde_json::{Map, Value, json};

@@ -1,7 +1,9 @@
 //! What readers see: every record that counts, with the standing of its owner, and a log by
 //! which a reader that missed something catches up.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,7 +30,8 @@ pub struct Standing {
     pub witnessed: Vec<IpAddr>,
 }
 
-/// One visible record.
+/// One visible record; entries are ordered by the keys of their records, as in a
+/// [`crate::shelf::Shelf`].
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The record.
@@ -88,13 +91,39 @@ pub struct Question {
     pub since: Option<(String, u64)>,
 }
 
+impl Borrow<RecordKey> for Entry {
+    fn borrow(&self) -> &RecordKey {
+        &self.record.key
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.record.key.cmp(&other.record.key)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.record.key == other.record.key
+    }
+}
+
+impl Eq for Entry {}
+
 /// All visible records.
 #[derive(Debug)]
 pub struct View {
     epoch: String,
     sequence: u64,
-    entries: BTreeMap<RecordKey, Entry>,
-    log: BTreeMap<u64, RecordKey>,
+    entries: BTreeSet<Entry>,
+    log: BTreeMap<u64, Arc<Record>>,
     gone: BTreeMap<u64, RecordKey>,
     /// Changes up to this sequence are no longer known one by one.
     forgotten: u64,
@@ -107,7 +136,7 @@ impl View {
         Self {
             epoch,
             sequence: 0,
-            entries: BTreeMap::new(),
+            entries: BTreeSet::new(),
             log: BTreeMap::new(),
             gone: BTreeMap::new(),
             forgotten: 0,
@@ -140,20 +169,14 @@ impl View {
 
     /// All visible records in the order of their keys.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.iter()
     }
 
     /// The visible records of one key, in the order of kind and name.
     pub fn of_owner(&self, owner: Key) -> impl Iterator<Item = &Entry> {
-        let first = RecordKey {
-            owner,
-            kind: String::new(),
-            name: String::new(),
-        };
         self.entries
-            .range(first..)
-            .take_while(move |(k, _)| k.owner == owner)
-            .map(|(_, e)| e)
+            .range::<RecordKey, _>(RecordKey::first_of(owner)..)
+            .take_while(move |e| e.record.key.owner == owner)
     }
 
     /// Makes `records` the visible ones of `owner`; notes the kinds that changed.
@@ -164,46 +187,31 @@ impl View {
         standing: &Arc<Standing>,
         changed: &mut Vec<String>,
     ) {
-        let mut old: BTreeMap<RecordKey, Entry> = BTreeMap::new();
-        let first = RecordKey {
-            owner,
-            kind: String::new(),
-            name: String::new(),
-        };
-        let keys: Vec<RecordKey> = self
-            .entries
-            .range(first..)
-            .take_while(|(k, _)| k.owner == owner)
-            .map(|(k, _)| k.clone())
-            .collect();
-        for key in keys {
-            if let Some(entry) = self.entries.remove(&key) {
-                old.insert(key, entry);
-            }
-        }
+        let mut old: Vec<Entry> = self.of_owner(owner).cloned().collect();
+        // One copy of an owner's standing serves all its records.
+        let held = old.iter().map(|e| &e.standing).find(|s| *s == standing);
+        let standing = held.unwrap_or(standing).clone();
         for record in records {
-            let key = record.key.clone();
-            let entry = match old.remove(&key) {
-                Some(same) if same.record.hash == record.hash && same.standing == *standing => same,
-                other => {
-                    if let Some(other) = other {
-                        self.log.remove(&other.sequence);
-                    }
-                    let sequence = self.step(&key.kind, changed);
-                    self.log.insert(sequence, key.clone());
-                    Entry {
-                        record,
-                        standing: standing.clone(),
-                        sequence,
-                    }
+            if let Ok(at) = old.binary_search_by(|e| e.record.key.cmp(&record.key)) {
+                let same = old.remove(at);
+                if same.record.hash == record.hash && same.standing == standing {
+                    continue;
                 }
-            };
-            self.entries.insert(key, entry);
+                self.log.remove(&same.sequence);
+            }
+            let sequence = self.step(&record.key.kind, changed);
+            self.log.insert(sequence, record.clone());
+            self.entries.replace(Entry {
+                record,
+                standing: standing.clone(),
+                sequence,
+            });
         }
-        for (key, entry) in old {
+        for entry in old {
             self.log.remove(&entry.sequence);
-            let sequence = self.step(&key.kind, changed);
-            self.gone.insert(sequence, key);
+            self.entries.remove(&entry.record.key);
+            let sequence = self.step(&entry.record.key.kind, changed);
+            self.gone.insert(sequence, entry.record.key.clone());
         }
         while self.gone.len() > MAX_GONE {
             if let Some((sequence, _)) = self.gone.pop_first() {
@@ -223,7 +231,7 @@ impl View {
     /// Every owner that has a visible record.
     #[must_use]
     pub fn owners(&self) -> Vec<Key> {
-        let mut owners: Vec<Key> = self.entries.keys().map(|k| k.owner).collect();
+        let mut owners: Vec<Key> = self.entries.iter().map(|e| e.record.key.owner).collect();
         owners.dedup();
         owners
     }
@@ -255,19 +263,20 @@ impl View {
             })
             .map(|(_, at)| *at);
         let Some(since) = since else {
-            let all = self.entries.iter().filter(|(k, e)| wanted(k) && in_zone(e));
-            all.for_each(|(_, entry)| push(entry.json(own)));
+            let all = self.entries.iter();
+            all.filter(|e| wanted(&e.record.key) && in_zone(e))
+                .for_each(|entry| push(entry.json(own)));
             return (true, lines);
         };
         for key in self.gone.range(since + 1..).map(|(_, k)| k) {
-            if wanted(key) && !self.entries.contains_key(key) {
+            if wanted(key) && !self.entries.contains(key) {
                 push(removed(key));
             }
         }
         for key in self
             .log
             .range(since + 1..)
-            .map(|(_, k)| k)
+            .map(|(_, record)| &record.key)
             .filter(|k| wanted(k))
         {
             match self.entries.get(key) {

@@ -87,7 +87,7 @@ fn run(stream: &Stream, initiator: bool, handle: &Handle) -> Result<(), String> 
     }
 }
 
-fn merge(handle: &Handle, peer: Key, records: Vec<Record>) -> Result<(), String> {
+fn merge(handle: &Handle, peer: Key, records: Vec<Arc<Record>>) -> Result<(), String> {
     if records.is_empty() {
         return Ok(());
     }

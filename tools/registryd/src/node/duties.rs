@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Effect, Node, Now, Protocol};
+use crate::record::Record;
 
 /// Records of one reconciliation that are pushed on; a larger gain is a cold start, of which
 /// the others know.
@@ -17,6 +18,9 @@ pub(super) const PUSH_ON: usize = 64;
 const SWEEP: Duration = Duration::from_secs(60);
 /// Between two attempts to find a lost member again.
 const REDIAL: Duration = Duration::from_secs(20);
+/// Of so many such times one is for a member that has not told where it is: after a long sleep
+/// of everybody each half of a community may know itself only.
+const SILENT: u32 = 6;
 /// The same for the first two attempts of a box that has lost all its neighbours.
 pub(super) const ALONE: Duration = Duration::from_secs(1);
 /// Between two words to peerd.
@@ -47,6 +51,8 @@ pub(super) struct Schedule {
     configure: Option<Instant>,
     configured: Option<Instant>,
     leaving: bool,
+    /// Times at which a lost member was looked for.
+    redials: u32,
     /// Reconciliations begun.
     syncs: u32,
     /// The one under way has brought something.
@@ -71,6 +77,7 @@ impl Schedule {
             configure: Some(now),
             configured: None,
             leaving: false,
+            redials: 0,
             syncs: 0,
             gained: false,
             seek: now + super::further::FIRST,
@@ -213,6 +220,12 @@ impl Node {
                 self.lost.remove(&lost);
             }
         }
+        self.schedule.redials = self.schedule.redials.wrapping_add(1);
+        if self.schedule.redials.is_multiple_of(SILENT)
+            && let Some(silent) = self.pick(&self.silent())
+        {
+            self.effects.push(Effect::Dial(silent, Protocol::Sync));
+        }
         if self.neighbours.len() >= FEW {
             return;
         }
@@ -307,6 +320,17 @@ impl Node {
         }
     }
 
+    /// Whether a record says of a member's place what peerd has not been told.
+    pub(super) fn has_moved(&self, record: &Record) -> bool {
+        if record.key.kind != "box" {
+            return false;
+        }
+        let owner = record.key.owner;
+        let told = self.configuration.iter().flat_map(|c| &c.members);
+        let spine = record.json().remove("spine").unwrap_or_default();
+        told.into_iter().find(|m| m.key == owner) != Some(&place(owner, &spine))
+    }
+
     /// What peerd needs to know.
     #[must_use]
     pub fn members(&self) -> Configuration {
@@ -325,14 +349,7 @@ impl Node {
         }
         let members = ruling.members.values().map(|member| {
             let spine = places.remove(&member.current).unwrap_or_default();
-            let relay = relay(&spine);
-            Member {
-                relays: relays(&spine),
-                // peerd guesses the way to relays only.
-                coordinate: relay.as_ref().and_then(|_| coordinate(&spine)),
-                relay,
-                ..Member::new(member.current, addresses(&spine))
-            }
+            place(member.current, &spine)
         });
         Configuration {
             community: Some(Key(self.community()).to_string()),
@@ -340,6 +357,18 @@ impl Node {
             members: members.collect(),
             banned: ruling.banned.iter().flat_map(|b| ruling.keys(*b)).collect(),
         }
+    }
+}
+
+/// Where a member is, as its `box` record says.
+fn place(key: Key, spine: &Value) -> Member {
+    let relay = relay(spine);
+    Member {
+        relays: relays(spine),
+        // peerd guesses the way to relays only.
+        coordinate: relay.as_ref().and_then(|_| coordinate(spine)),
+        relay,
+        ..Member::new(key, addresses(spine))
     }
 }
 

@@ -172,7 +172,7 @@ impl Node {
                     }
                     Output::Deliver(from, content) => match Record::decode(&content) {
                         Ok(record) => {
-                            let records = self.defend(vec![record], now);
+                            let records = self.defend(vec![record.shared()], now);
                             let merged = self.book.merge(records, self.community_time(now));
                             self.digest(merged, now);
                         }

@@ -1,5 +1,6 @@
 //! Writing this box's own records.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -239,11 +240,10 @@ impl Node {
         draft.content().map_err(WriteError::Invalid)?;
         let record = draft
             .sign(|content| self.signer.sign(CONTEXT, content))
-            .map_err(WriteError::NoKey)?;
+            .map_err(WriteError::NoKey)?
+            .shared();
         // On disk first: the book must not know what a power cut could take back.
-        let stored = self
-            .store
-            .apply(&[Change::Put(std::sync::Arc::new(record.clone()))]);
+        let stored = self.store.apply(&[Change::Put(record.clone())]);
         self.write_failed = stored.is_err();
         stored.map_err(WriteError::Failed)?;
         let encoded = record.encode();
@@ -271,9 +271,9 @@ impl Node {
     /// Sorts out what this box has signed and taken back: some had taken it up all the same, as
     /// it was not their clock that was wrong. What the box says now is signed once more, above
     /// that. The others' records are returned.
-    pub(super) fn defend(&mut self, records: Vec<Record>, now: Now) -> Vec<Record> {
+    pub(super) fn defend(&mut self, records: Vec<Arc<Record>>, now: Now) -> Vec<Arc<Record>> {
         let time = self.community_time(now);
-        let (revenants, records): (Vec<Record>, Vec<Record>) = records.into_iter().partition(|r| {
+        let (revenants, records): (Vec<_>, Vec<_>) = records.into_iter().partition(|r| {
             r.key.owner == self.own
                 && r.version <= self.taken_back
                 && self.book.get(&r.key).is_some_and(|held| r.replaces(held))
@@ -345,7 +345,7 @@ impl Node {
             .filter(|r| {
                 // A removal does its work once; one signed at too early a time has not.
                 let removal = r.is_removal();
-                removal && r.has_expired(time) && self.book.is_own_word(r, time)
+                removal && self.book.is_kept(r, time)
                     || !removal && is_half_spent(r.version, r.expires, time)
             })
             .map(|r| {

@@ -28,6 +28,16 @@ impl World {
             .collect()
     }
 
+    /// Whether every honest box knows where every other is.
+    pub(super) fn is_whole(&mut self, honest: usize) -> bool {
+        let keys: Vec<Key> = (0..honest).map(|n| self.key(n)).collect();
+        (0..honest).all(|n| {
+            let view = self.node(n).book().view();
+            keys.iter()
+                .all(|key| view.get(&crate::book::box_key(*key)).is_some())
+        })
+    }
+
     /// What box `n` knows of a record, visible or not: its version, seconds from now, and more.
     fn held(&self, n: usize, seen: &Seen) -> String {
         let node = self.sites[n].node.as_ref().unwrap();

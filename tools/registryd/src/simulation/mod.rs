@@ -5,11 +5,13 @@
 mod checker;
 mod faults;
 mod growth;
+mod size;
 mod villain;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guifi_streams::Key;
@@ -21,7 +23,7 @@ use crate::node::{Effect, Favour, Home, LapsePace, Node, Now, Pace, Protocol, Tu
 use crate::record::Record;
 use crate::store::Store;
 use crate::sync::Session;
-use crate::testing::Signer;
+use crate::testing::{Signer, share};
 
 /// When the simulated world begins, in milliseconds since 1970.
 const BEGIN_MS: u64 = 1_795_000_000_000;
@@ -87,6 +89,7 @@ struct World {
 impl World {
     /// `size` boxes, none of them running; the first `founders` found an open community.
     fn new(size: usize, founders: usize, seed: u64, weather: Weather) -> Self {
+        share::begin();
         let memory = std::path::Path::new("/dev/shm");
         let dir = if memory.is_dir() {
             tempfile::tempdir_in(memory).unwrap()
@@ -157,11 +160,17 @@ impl World {
 
     /// Starts a box, with what its store holds.
     fn boot(&mut self, n: usize) {
+        self.boot_with(n, &[]);
+    }
+
+    /// Starts a box that holds `records`, too.
+    fn boot_with(&mut self, n: usize, records: &[Arc<Record>]) {
         let now = self.now(n);
         let seed = self.rng.random();
         let site = &mut self.sites[n];
         std::fs::create_dir_all(&site.dir).unwrap();
-        let opened = Store::open(&site.dir.join("registry.db")).unwrap();
+        let mut opened = Store::open(&site.dir.join("registry.db")).unwrap();
+        opened.records.extend_from_slice(records);
         let home = Home {
             name: format!("box{n}"),
             zone: "vic".into(),

@@ -19,7 +19,7 @@ fn records_come_back_and_dropped_ones_do_not() {
         .unwrap();
     opened.store.apply(&[Change::Drop(a.key.clone())]).unwrap();
     drop(opened);
-    assert_eq!(Store::open(&path).unwrap().records, [(*b).clone()]);
+    assert_eq!(Store::open(&path).unwrap().records, [b]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn records(count: u64) -> Vec<Arc<Record>> {
 }
 
 /// Runs a session between two sets; gives what each side gained and the bytes of the frames.
-fn run(left: &[Arc<Record>], right: &[Arc<Record>]) -> (Vec<Record>, Vec<Record>, usize) {
+fn run(left: &[Arc<Record>], right: &[Arc<Record>]) -> (Vec<Arc<Record>>, Vec<Arc<Record>>, usize) {
     let mut sides = [
         Session::new([7; 32], left.iter().cloned(), true).unwrap(),
         Session::new([7; 32], right.iter().cloned(), false).unwrap(),
@@ -88,7 +88,7 @@ proptest! {
         };
         let (left, right) = (part(&|s| s.0), part(&|s| s.1));
         let (gained_left, gained_right, _) = run(&left, &right);
-        let names = |list: &[Record]| -> BTreeSet<String> {
+        let names = |list: &[Arc<Record>]| -> BTreeSet<String> {
             list.iter().map(|r| r.key.name.clone()).collect()
         };
         let lacked = |a: &[Arc<Record>], b: &[Arc<Record>]| -> BTreeSet<String> {

@@ -365,7 +365,10 @@ impl Node {
                 self.gossip.broadcast(record.encode(), now.at);
             }
         }
-        self.schedule.gained |= !merged.accepted.is_empty();
+        let old = self
+            .community_time(now)
+            .saturating_sub(duties::UNDER_WAY_MS);
+        self.schedule.gained |= merged.accepted.iter().any(|r| r.version < old);
         self.digest(merged, now);
         self.pump(now);
     }

@@ -14,6 +14,10 @@ use crate::record::Record;
 /// Records of one reconciliation that are pushed on; a larger gain is a cold start, of which
 /// the others know.
 pub(super) const PUSH_ON: usize = 64;
+/// A record may be this old, in milliseconds, and still be on its way through the tree: who has
+/// it already is in no other tree. Among thousands of boxes there always is one on its way, and
+/// those that all joined each other for that would lose their neighbours again and again.
+pub(super) const UNDER_WAY_MS: u64 = 30_000;
 /// Between two looks at what has expired, must be renewed or confirmed.
 const SWEEP: Duration = Duration::from_secs(60);
 /// Between two attempts to find a lost member again.
@@ -55,7 +59,7 @@ pub(super) struct Schedule {
     redials: u32,
     /// Reconciliations begun.
     syncs: u32,
-    /// The one under way has brought something.
+    /// The one under way has brought something that was said long ago.
     pub(super) gained: bool,
     /// When to ask for a further sponsor.
     pub(super) seek: Instant,

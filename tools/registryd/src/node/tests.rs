@@ -6,6 +6,7 @@ mod invite;
 mod lapse;
 mod reach;
 mod rotate;
+mod sleep;
 mod sponsors;
 mod twin;
 mod witness;

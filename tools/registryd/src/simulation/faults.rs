@@ -18,6 +18,8 @@ struct Story {
     banned: Vec<Key>,
     /// Everybody may have slept for longer than a box is remembered.
     slept: bool,
+    /// What went wrong on the way, whether it heals or not.
+    wrong: Vec<String>,
     /// What happened, for whoever wants to know why.
     log: Vec<String>,
 }
@@ -55,6 +57,7 @@ impl Story {
             said: Vec::new(),
             banned: Vec::new(),
             slept: false,
+            wrong: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -87,12 +90,24 @@ impl Story {
         let now = self.world.now(n);
         let body: Map<String, Value> = json!({"n": value}).as_object().unwrap().clone();
         let node = self.world.node(n);
+        let newest = |node: &Node| {
+            let own = node.book().of_owner(node.own()).map(|r| r.version);
+            own.max().unwrap_or(0)
+        };
+        let last = newest(node);
         let done = if remove {
             node.remove("service", &name, now).is_ok()
         } else {
             node.put("service", &name, body, Duration::ZERO, now)
                 .is_ok()
         };
+        // Whatever others have said: a version is the time, or one more than the box's last.
+        let (version, time) = (newest(node), node.community_time(now));
+        if done && version > time.max(last + 1) {
+            let ahead = version - time;
+            self.wrong
+                .push(format!("box {n} has written {ahead} ms ahead of time"));
+        }
         if done {
             let value = (!remove).then_some(value);
             self.note(format!("box {n}: {name} = {value:?}"));
@@ -216,13 +231,13 @@ fn run(seed: u64) -> (Vec<String>, Vec<String>) {
     let mut faults = Vec::new();
     // Boxes renew records and gather sponsors all the time: a word may be under way.
     for _ in 0..3 {
-        faults = story
-            .world
-            .faults(story.honest, &story.ledger, &story.banned);
-        if faults.is_empty() {
+        let (world, honest) = (&mut story.world, story.honest);
+        let found = world.faults(honest, &story.ledger, &story.banned);
+        faults = [&story.wrong[..], &found[..]].concat();
+        if found.is_empty() {
             break;
         }
-        story.world.run(MINUTE);
+        world.run(MINUTE);
     }
     (faults, story.log)
 }

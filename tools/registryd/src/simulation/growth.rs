@@ -74,6 +74,20 @@ impl World {
         let sums = self.sites.iter().map(|s| [s.sent_bytes, s.received_bytes]);
         sums.fold([0, 0], |a, b| [a[0] + b[0], a[1] + b[1]])
     }
+
+    /// What all have written, the reconciliations that they began, and the bytes of these.
+    fn work(&self) -> [u64; 3] {
+        let nodes = self.sites.iter().filter_map(|s| s.node.as_ref());
+        let counters = nodes.map(Node::counters);
+        let (written, syncs) = counters.fold((0, 0), |sum, c| {
+            (sum.0 + c.records_written, sum.1 + c.syncs)
+        });
+        [
+            written,
+            syncs,
+            self.sites.iter().map(|s| s.sync_bytes).sum(),
+        ]
+    }
 }
 
 /// What it costs a box to be one of many, in bytes.
@@ -94,7 +108,7 @@ fn measure(size: usize) -> Cost {
     let begun = Instant::now();
     let mut world = World::grown(size, weather);
     world.run(MINUTE * 5);
-    let (before, begin) = (world.bytes(), world.at);
+    let (before, begin, work) = (world.bytes(), world.at, world.work());
     // So long that each box renews its record once.
     world.run(SECOND * (size as u32 * 4).max(600));
     let rate = |world: &World, before: [u64; 2], begin: Duration| {
@@ -103,6 +117,14 @@ fn measure(size: usize) -> Cost {
         [0, 1].map(|way| (bytes[way] - before[way]) as f64 / boxes)
     };
     let idle = rate(&world, before, begin);
+    let done = world.work();
+    let [written, syncs, compared] = [0, 1, 2].map(|n| (done[n] - work[n]) as f64 / size as f64);
+    println!(
+        "{size:>6} boxes: at rest each wrote {written:.2} records in {:.0} s, and began {syncs:.1} \
+         reconciliations of {:.0} B",
+        (world.at - begin).as_secs_f64(),
+        compared / 2.0 / syncs,
+    );
     // What one record costs shows beside a time like the one in which it comes.
     let (before, begin) = (world.bytes(), world.at);
     world.run(MINUTE * 2);

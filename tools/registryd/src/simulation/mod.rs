@@ -54,6 +54,8 @@ struct Site {
     island: u8,
     sent_bytes: u64,
     received_bytes: u64,
+    /// Of both, what reconciliations took.
+    sync_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl World {
                     island: 0,
                     sent_bytes: 0,
                     received_bytes: 0,
+                    sync_bytes: 0,
                 })
                 .collect(),
             queue: BinaryHeap::new(),
@@ -468,6 +471,8 @@ impl World {
         {
             self.sites[end].received_bytes += size;
             self.sites[other].sent_bytes += size;
+            self.sites[end].sync_bytes += size;
+            self.sites[other].sync_bytes += size;
             let now = self.now(end);
             self.node(end).merge(records, now);
             self.settle(end);

@@ -49,24 +49,3 @@ fn what_is_removed_by_a_box_alone_without_a_battery_stays_removed() {
     town.run(SECOND * 180);
     assert_eq!(town.agree(), []);
 }
-
-#[test]
-fn who_wakes_up_looks_for_others_than_the_first_who_does_not_answer() {
-    let mut town = Town::new(2);
-    let now = town.now(0);
-    let home = |n: usize| Home {
-        name: format!("gone{n}"),
-        zone: "vic".into(),
-    };
-    for n in 0..20 {
-        let gone = Signer::new(100 + n as u8).key();
-        let admission = town.node(0).admit(gone, None, &home(n), now);
-        assert!(matches!(admission, Admission::Member(_)));
-    }
-    town.run(SECOND * 90);
-    (0..2).for_each(|n| town.kill(n));
-    town.at += Duration::from_secs(40 * 24 * 3600);
-    (0..2).for_each(|n| town.boot(n));
-    town.run(SECOND * 180);
-    assert!((0..2).all(|n| town.node(n).synced()));
-}

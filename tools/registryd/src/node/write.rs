@@ -338,7 +338,7 @@ impl Node {
                 log::error!("cannot sign {kind}/{name} anew: {e}");
             }
         }
-        let due: Vec<(RecordKey, Option<Map<String, Value>>, u64)> = self
+        let due: Vec<Arc<Record>> = self
             .book
             .of_owner(self.own)
             .filter(|r| r.key.kind != "box" && r.key.kind != "absent")
@@ -348,18 +348,14 @@ impl Node {
                 removal && self.book.is_kept(r, time)
                     || !removal && is_half_spent(r.version, r.expires, time)
             })
-            .map(|r| {
-                let body = (!r.is_removal()).then(|| r.json());
-                (r.key.clone(), body, r.expires - r.version)
-            })
+            .cloned()
             .collect();
-        for (key, body, life) in due {
-            if let Err(e) = self.write(&key.kind, &key.name, body, life, now) {
-                log::warn!(
-                    "cannot renew {}/{}: {e}; trying again later",
-                    key.kind,
-                    key.name
-                );
+        for record in due {
+            let (kind, name) = (&record.key.kind, &record.key.name);
+            let body = (!record.is_removal()).then(|| record.json());
+            let life = record.expires - record.version;
+            if let Err(e) = self.write(kind, name, body, life, now) {
+                log::warn!("cannot renew {kind}/{name}: {e}; trying again later");
             }
         }
     }

@@ -16,7 +16,7 @@ mod registry;
 pub use discovery::{DiscoveryAdminProxy, DiscoveryProxy};
 pub use dns::{DnsAdminProxy, DnsProxy};
 pub use error::{Failure, error, is_waiting};
-pub use lines::{read_lines, sealed_file};
+pub use lines::{each_line, read_lines, sealed_file};
 pub use mirror::{MirrorAdminProxy, MirrorProxy};
 pub use peer::{PeerAdminProxy, PeerProxy};
 pub use registry::{RegistryAdminProxy, RegistryProviderProxy, RegistryProxy, watch_registry};

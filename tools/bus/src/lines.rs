@@ -16,16 +16,26 @@ const MAX_BYTES: u64 = 1 << 30;
 /// # Errors
 /// [`guifi_core::Kind::Failed`] if a line is not the JSON expected.
 pub fn read_lines<T: DeserializeOwned>(fd: OwnedFd) -> Result<Vec<T>, Error> {
+    each_line(fd)?.collect()
+}
+
+/// The lines of a file got from a daemon one by one: all at once would cost the memory of a
+/// large community several times over.
+///
+/// # Errors
+/// [`guifi_core::Kind::Failed`] if the file cannot be read or a line is not the JSON expected.
+pub fn each_line<T: DeserializeOwned>(
+    fd: OwnedFd,
+) -> Result<impl Iterator<Item = Result<T, Error>>, Error> {
     let broken = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read the answer: {e}"));
     let mut file = File::from(std::os::fd::OwnedFd::from(fd));
     file.rewind().map_err(|e| broken(&e))?;
-    BufReader::new(file.take(MAX_BYTES))
+    Ok(BufReader::new(file.take(MAX_BYTES))
         .lines()
-        .map(|line| {
+        .map(move |line| {
             let line = line.map_err(|e| broken(&e))?;
             serde_json::from_str(&line).map_err(|e| broken(&e))
-        })
-        .collect()
+        }))
 }
 
 /// Makes a sealed file of `text`, to be handed to a caller.

@@ -35,8 +35,7 @@ impl Reads {
                 "'{scope}' is not a scope: local, community or all"
             )));
         }
-        let services = self.0.browse(r#type, scope, zone).await;
-        let lines: String = services.iter().map(|s| format!("{s}\n")).collect();
+        let lines = self.0.browse(r#type, scope, zone).await;
         Ok(sealed_file(lines.as_bytes())?)
     }
 

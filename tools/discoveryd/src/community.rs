@@ -1,22 +1,30 @@
-//! What is published in the community, as the registry tells it.
+//! What is published in the community, as the registry tells it. There may be a hundred thousand
+//! services, and each is on every box: so what is kept of one is what `Browse` answers, and the
+//! registry's lines are taken one by one.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod kept;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use guifi_bus::{RegistryProxy, instance, read_lines};
+use guifi_bus::{RegistryProxy, each_line, instance};
 use guifi_core::Error;
 use guifi_streams::Key;
 use serde_json::{Value, json};
-use zbus::Connection;
+use zbus::{Connection, OwnedFd};
 
-use crate::config::MAX_IMPORTS;
+use kept::{Owner, Service, text};
 
-/// The records of interest, by owner, kind and name.
+/// The records of interest, by owner.
 #[derive(Debug, Default)]
 pub(crate) struct Community {
     epoch: String,
     sequence: u64,
-    records: BTreeMap<(String, String, String), Value>,
+    owners: BTreeMap<Box<str>, Owner>,
+    /// Types of services, each once.
+    types: HashSet<Arc<str>>,
 }
 
 /// A box of the community.
@@ -28,25 +36,15 @@ pub(crate) struct Boxed {
     pub(crate) imports: Vec<String>,
 }
 
-/// Addresses of a box that are looked at.
-const MAX_ADDRESSES: usize = 32;
-
 /// Kinds that are followed.
 const KINDS: [&str; 2] = ["service", "box"];
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
 
 /// What has changed since, got from the registry.
 pub(crate) struct News {
     epoch: String,
     sequence: u64,
     whole: bool,
-    lines: Vec<Value>,
+    lines: OwnedFd,
 }
 
 impl Community {
@@ -57,31 +55,25 @@ impl Community {
 
     /// Services known.
     pub(crate) fn count(&self) -> usize {
-        self.records
-            .keys()
-            .filter(|(_, kind, _)| kind == "service")
-            .count()
+        self.owners.values().map(|o| o.services.len()).sum()
     }
 
     /// The live boxes.
     pub(crate) fn boxes(&self) -> Vec<Boxed> {
-        let live = self
-            .records
-            .iter()
-            .filter(|((_, kind, _), r)| kind == "box" && r["state"] == "live");
-        live.filter_map(|((owner, ..), record)| {
-            let texts = |pointer: &str, most: usize| {
-                let list = record.pointer(pointer).and_then(Value::as_array);
-                let texts = list.into_iter().flatten().filter_map(Value::as_str);
-                texts.take(most)
-            };
+        let live = self.owners.iter().filter(|(_, o)| !o.stale);
+        live.filter_map(|(key, owner)| {
+            let record = owner.record.as_ref()?;
             Some(Boxed {
-                key: owner.parse().ok()?,
-                addresses: texts("/body/spine/addresses", MAX_ADDRESSES)
+                key: key.parse().ok()?,
+                addresses: record
+                    .addresses
+                    .iter()
                     .filter_map(|a| a.parse().ok())
                     .collect(),
-                imports: texts("/body/discovery/import", MAX_IMPORTS)
-                    .map(str::to_ascii_lowercase)
+                imports: record
+                    .imports
+                    .iter()
+                    .map(|t| t.to_ascii_lowercase())
                     .collect(),
             })
         })
@@ -90,100 +82,134 @@ impl Community {
 
     /// The types that this box has told others it imports.
     pub(crate) fn own_imports(&self) -> Vec<String> {
-        let mut boxes = self.records.iter();
-        let own = boxes.find(|((_, kind, _), r)| kind == "box" && r["own"] == true);
-        let list = own.and_then(|(_, r)| r.pointer("/body/discovery/import")?.as_array());
-        let texts = list.into_iter().flatten().filter_map(Value::as_str);
-        texts.map(ToOwned::to_owned).collect()
-    }
-
-    /// Takes news; says whether anything is different.
-    pub(crate) fn take(&mut self, news: News) -> bool {
-        (self.epoch, self.sequence) = (news.epoch, news.sequence);
-        let mut changed = false;
-        if news.whole {
-            changed = !self.records.is_empty();
-            self.records.clear();
-        }
-        for line in news.lines {
-            let key = ["/owner", "/kind", "/name"]
-                .map(|p| text(&line, p).to_owned())
-                .into();
-            changed = true;
-            if line.get("removed").is_some() {
-                self.records.remove(&key);
-            } else {
-                self.records.insert(key, line);
-            }
-        }
-        changed
-    }
-
-    /// The services as `Browse` answers them, of one type and zone or of all.
-    pub(crate) fn services(&self, kind: &str, zone: &str) -> Vec<Value> {
-        let services = || {
-            self.records
-                .iter()
-                .filter(|((_, k, _), _)| k == "service")
-                .map(|(_, r)| r)
-        };
-        // Instance, type and zone to the owners that publish it.
-        let mut owners: BTreeMap<[String; 3], BTreeSet<&str>> = BTreeMap::new();
-        let name_of = |record: &Value| {
-            ["/body/instance", "/body/type", "/owner_zone"]
-                .map(|p| text(record, p).to_ascii_lowercase())
-        };
-        for record in services() {
-            owners
-                .entry(name_of(record))
-                .or_default()
-                .insert(text(record, "/owner"));
-        }
-        services()
-            .filter(|r| kind.is_empty() || text(r, "/body/type").eq_ignore_ascii_case(kind))
-            .filter(|r| zone.is_empty() || in_zone(text(r, "/owner_zone"), zone))
-            .map(|record| {
-                let shared = owners.get(&name_of(record)).is_some_and(|o| o.len() > 1);
-                self.service(record, shared)
-            })
+        let own = self.owners.values().find(|o| o.own && o.record.is_some());
+        let imports = own.and_then(|o| o.record.as_ref()).map(|r| &r.imports);
+        imports
+            .into_iter()
+            .flatten()
+            .map(|t| t.to_string())
             .collect()
     }
 
-    fn service(&self, record: &Value, shared: bool) -> Value {
-        let owner = text(record, "/owner");
-        let boxed = self
-            .records
-            .get(&(owner.to_owned(), "box".to_owned(), "box".to_owned()));
-        let addresses = record
-            .pointer("/body/host/addresses")
-            .or_else(|| boxed?.pointer("/body/spine/addresses"))
-            .cloned()
-            .unwrap_or_else(|| json!([]));
-        let healthy = record
-            .pointer("/body/healthy")
-            .and_then(Value::as_bool)
-            .unwrap_or(true);
-        let state = match (text(record, "/state"), healthy) {
-            ("stale", _) => "stale",
-            (_, false) => "unhealthy",
-            (_, true) => "live",
+    /// Takes news; says whether anything is different.
+    ///
+    /// # Errors
+    /// [`guifi_core::Kind::Failed`] if they cannot be read; then all is asked for again.
+    pub(crate) fn take(&mut self, news: News) -> Result<bool, Error> {
+        let lines = each_line(news.lines)?;
+        let known = if news.whole {
+            std::mem::take(self).owners
+        } else {
+            self.epoch.clear();
+            BTreeMap::new()
         };
-        json!({
-            "name": instance::label(text(record, "/body/instance"), text(record, "/owner_name"), shared),
-            "type": text(record, "/body/type"),
-            "scope": "community",
-            "box": text(record, "/owner_name"),
-            "zone": text(record, "/owner_zone"),
-            "owner": owner,
-            "host": record.pointer("/body/host/name").cloned().unwrap_or(Value::Null),
-            "addresses": addresses,
-            "port": record.pointer("/body/port").cloned().unwrap_or(Value::Null),
-            "txt": record.pointer("/body/txt").cloned().unwrap_or_else(|| json!([])),
-            "state": state,
-            "seen_at": record.get("seen_at").cloned().unwrap_or(Value::Null),
-            "own": record.get("own").cloned().unwrap_or(Value::Bool(false)),
-        })
+        let mut changed = !known.is_empty();
+        // What was known is dropped before the same comes again: not both at once.
+        drop(known);
+        for line in lines {
+            self.line(&line?);
+            changed = true;
+        }
+        (self.epoch, self.sequence) = (news.epoch, news.sequence);
+        Ok(changed)
     }
+
+    fn line(&mut self, line: &Value) {
+        let [key, kind, name] = ["/owner", "/kind", "/name"].map(|p| text(line, p));
+        if line.get("removed").is_some() {
+            if let Some(owner) = self.owners.get_mut(key) {
+                owner.forget(kind, name);
+                if owner.is_empty() {
+                    self.owners.remove(key);
+                }
+            }
+            return;
+        }
+        if !self.owners.contains_key(key) {
+            self.owners.insert(key.into(), Owner::default());
+        }
+        let Some(owner) = self.owners.get_mut(key) else {
+            return;
+        };
+        owner.stand(line);
+        if kind == "box" {
+            owner.record = Some(kept::Record::read(line));
+            return;
+        }
+        let r#type = text(line, "/body/type");
+        let known = self.types.get(r#type).cloned();
+        let r#type = known.unwrap_or_else(|| {
+            let new: Arc<str> = r#type.into();
+            self.types.insert(new.clone());
+            new
+        });
+        owner.put(Service::read(name, r#type, line));
+    }
+
+    /// The services of one type and zone, or of all.
+    fn wanted<'a>(
+        &'a self,
+        kind: &'a str,
+        zone: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Owner, &'a Service)> {
+        let inside = move |owner: &Owner| zone.is_empty() || in_zone(&owner.zone, zone);
+        let owners = self.owners.iter().filter(move |(_, o)| inside(o));
+        let services =
+            owners.flat_map(|(key, owner)| owner.services.iter().map(move |s| (&**key, owner, s)));
+        services.filter(move |(.., s)| kind.is_empty() || s.r#type.eq_ignore_ascii_case(kind))
+    }
+
+    /// Gives `each` the services as `Browse` answers them, of one type and zone or of all.
+    pub(crate) fn services(&self, kind: &str, zone: &str, mut each: impl FnMut(Value)) {
+        // Instance, type and zone to whoever publishes it, or that there are several.
+        let state = RandomState::new();
+        let name_of = |owner: &Owner, service: &Service| {
+            state.hash_one(
+                [&service.instance, &*service.r#type, &owner.zone].map(str::to_ascii_lowercase),
+            )
+        };
+        let mut publishers: HashMap<u64, Option<&str>> = HashMap::new();
+        for (key, owner, service) in self.wanted(kind, zone) {
+            let known = publishers
+                .entry(name_of(owner, service))
+                .or_insert(Some(key));
+            if *known != Some(key) {
+                *known = None;
+            }
+        }
+        for (key, owner, service) in self.wanted(kind, zone) {
+            let shared = publishers
+                .get(&name_of(owner, service))
+                .is_some_and(Option::is_none);
+            each(document(key, owner, service, shared));
+        }
+    }
+}
+
+fn document(key: &str, owner: &Owner, service: &Service, shared: bool) -> Value {
+    let machine = service.host.as_deref();
+    let of_box = owner.record.as_ref().map(|r| &r.addresses);
+    let addresses = machine.and_then(|m| m.addresses.as_ref()).or(of_box);
+    let state = match (owner.stale, service.healthy) {
+        (true, _) => "stale",
+        (_, false) => "unhealthy",
+        (_, true) => "live",
+    };
+    json!({
+        "name": instance::label(&service.instance, &owner.name, shared),
+        "type": &*service.r#type,
+        "scope": "community",
+        "box": owner.name,
+        "zone": owner.zone,
+        "owner": key,
+        "host": machine.and_then(|m| m.name.as_ref()),
+        "addresses": addresses.map_or(&[][..], |a| a),
+        "port": service.port,
+        "txt": service.txt,
+        "state": state,
+        "seen_at": owner.seen_at,
+        "own": owner.own,
+    })
 }
 
 /// Whether `zone` is `wanted` or lies in it.
@@ -210,12 +236,13 @@ pub(crate) async fn ask(connection: &Connection, at: &(String, u64)) -> Result<N
         epoch,
         sequence,
         whole,
-        lines: read_lines(lines)?,
+        lines,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn record(owner: &str, kind: &str, name: &str, zone: &str, body: Value) -> Value {
@@ -235,35 +262,45 @@ mod tests {
     }
 
     fn news(whole: bool, lines: Vec<Value>) -> News {
+        let text: String = lines.iter().map(|l| format!("{l}\n")).collect();
         News {
             epoch: "e".into(),
             sequence: 1,
             whole,
-            lines,
+            lines: guifi_bus::sealed_file(text.as_bytes()).unwrap(),
         }
+    }
+
+    fn services(community: &Community, kind: &str, zone: &str) -> Vec<Value> {
+        let mut found = Vec::new();
+        community.services(kind, zone, |service| found.push(service));
+        found
     }
 
     #[test]
     fn equal_names_carry_their_box_and_zones_nest() {
         let mut community = Community::default();
-        assert!(community.take(news(
-            true,
-            vec![
-                service("a", "vic.osona", "Photos"),
-                service("b", "vic.osona", "photos"),
-                service("c", "manlleu.osona", "Photos"),
-                record(
-                    "a",
-                    "box",
-                    "box",
-                    "vic.osona",
-                    json!({"spine": {"addresses": ["10.0.0.1"]}})
-                ),
-            ]
-        )));
-        let names = |zone: &str| -> Vec<String> {
+        assert!(
             community
-                .services("_HTTP._tcp", zone)
+                .take(news(
+                    true,
+                    vec![
+                        service("a", "vic.osona", "Photos"),
+                        service("b", "vic.osona", "photos"),
+                        service("c", "manlleu.osona", "Photos"),
+                        record(
+                            "a",
+                            "box",
+                            "box",
+                            "vic.osona",
+                            json!({"spine": {"addresses": ["10.0.0.1"]}})
+                        ),
+                    ]
+                ))
+                .unwrap()
+        );
+        let names = |zone: &str| -> Vec<String> {
+            services(&community, "_HTTP._tcp", zone)
                 .iter()
                 .map(|s| text(s, "/name").to_owned())
                 .collect()
@@ -271,13 +308,59 @@ mod tests {
         assert_eq!(names("vic.osona"), ["Photos (box-a)", "photos (box-b)"]);
         assert_eq!(names("OSONA").len(), 3);
         assert_eq!(names("na").len(), 0);
-        let all = community.services("", "");
+        let all = services(&community, "", "");
         assert_eq!(all[0]["addresses"], json!(["10.0.0.1"]));
         assert_eq!(all[2]["state"], "unhealthy");
         let gone =
             json!({"owner": "b", "kind": "service", "name": "_http._tcp/photos", "removed": true});
-        assert!(community.take(news(false, vec![gone])));
-        assert_eq!(community.services("", "vic.osona")[0]["name"], "Photos");
-        assert!(!community.take(news(false, vec![])));
+        assert!(community.take(news(false, vec![gone])).unwrap());
+        assert_eq!(services(&community, "", "vic.osona")[0]["name"], "Photos");
+        assert!(!community.take(news(false, vec![])).unwrap());
+    }
+    #[test]
+    fn what_strangers_write_costs_them_alone() {
+        let mut community = Community::default();
+        let odd = json!({"instance": 7, "type": "_odd._tcp", "port": "80", "txt": [1, "a=b"], "host": {"addresses": 3}});
+        let lines = vec![
+            record("a", "service", "_odd._tcp/x", "vic.osona", odd),
+            record("a", "box", "box", "vic.osona", json!({"spine": []})),
+            record("b", "service", "_http._tcp/y", "vic.osona", Value::Null),
+            service("c", "vic.osona", "Photos"),
+            json!({"owner": "nobody", "kind": "service", "name": "z", "removed": true}),
+        ];
+        assert!(community.take(news(true, lines)).unwrap());
+        let found = services(&community, "_odd._tcp", "");
+        assert_eq!(found[0]["port"], Value::Null);
+        assert_eq!(found[0]["txt"], json!(["a=b"]));
+        assert_eq!(found[0]["addresses"], json!([]));
+        assert_eq!(services(&community, "_http._tcp", "").len(), 1);
+        assert_eq!(community.boxes(), []);
+    }
+
+    #[test]
+    fn a_record_written_anew_replaces_itself() {
+        let mut community = Community::default();
+        let names = ["Photos", "Maps", "Radio"];
+        let first = names.map(|n| service("a", "vic.osona", n)).to_vec();
+        assert!(community.take(news(true, first)).unwrap());
+        let mut anew = service("a", "manlleu.osona", "Maps");
+        anew["body"]["port"] = 8080.into();
+        anew["state"] = "stale".into();
+        assert!(community.take(news(false, vec![anew])).unwrap());
+        assert_eq!(community.count(), 3);
+        let found = services(&community, "", "manlleu.osona");
+        assert_eq!(found.len(), 3, "all of one box are where it is");
+        assert_eq!(
+            (&found[0]["name"], &found[0]["port"]),
+            (&json!("Maps"), &json!(8080))
+        );
+        assert!(found.iter().all(|s| s["state"] == "stale"));
+        let epoch = community.at().0;
+        let cut = News {
+            lines: guifi_bus::sealed_file(b"{\"owner\":").unwrap(),
+            ..news(false, vec![])
+        };
+        assert!(community.take(cut).is_err());
+        assert_ne!(community.at().0, epoch, "all is asked for again");
     }
 }

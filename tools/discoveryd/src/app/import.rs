@@ -99,10 +99,10 @@ impl App {
         }
         let types: BTreeSet<&String> = duties.iter().flat_map(|d| &d.types).collect();
         let community = lock(&self.community);
-        let services: Vec<Value> = types
-            .into_iter()
-            .flat_map(|t| community.services(t, ""))
-            .collect();
+        let mut services = Vec::new();
+        for kind in types {
+            community.services(kind, "", |service| services.push(service));
+        }
         import::plan(&services, &duties)
     }
 

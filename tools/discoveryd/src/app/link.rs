@@ -161,18 +161,18 @@ impl App {
         }
     }
 
-    /// The list that `Browse` answers.
-    pub(crate) async fn browse(&self, kind: &str, scope: &str, zone: &str) -> Vec<Value> {
-        let community = || lock(&self.community).services(kind, zone);
-        match scope {
-            "community" => community(),
-            "local" => self.on_link(kind).await,
-            // A zone is of the community: a link has none.
-            _ if !zone.is_empty() => community(),
-            _ => {
-                let local = self.on_link(kind).await;
-                browse::merge(community(), local)
-            }
+    /// The list that `Browse` answers: a document a line.
+    pub(crate) async fn browse(&self, kind: &str, scope: &str, zone: &str) -> String {
+        // A zone is of the community: a link has none.
+        let local = match scope {
+            "community" => Vec::new(),
+            "all" if !zone.is_empty() => Vec::new(),
+            _ => self.on_link(kind).await,
+        };
+        let mut list = browse::List::new(local);
+        if scope != "local" {
+            lock(&self.community).services(kind, zone, |service| list.push(&service));
         }
+        list.end()
     }
 }

@@ -79,7 +79,15 @@ impl App {
                 return false;
             }
         };
-        if lock(&self.community).take(news) {
+        let taken = lock(&self.community).take(news);
+        let changed = match taken {
+            Ok(changed) => changed,
+            Err(e) => {
+                log::warn!("{e}; trying again");
+                return false;
+            }
+        };
+        if changed {
             self.look_around();
             self.import_due.notify_one();
             self.bump();

@@ -16,7 +16,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) interface: i32,
     pub(crate) name: &'a str,
     pub(crate) kind: &'a str,
-    /// Name and addresses of the machine; none: this box.
+    /// Name and addresses of the machine, none if they are in another group; none: this box.
     pub(crate) host: Option<(String, &'a [IpAddr])>,
     pub(crate) port: u16,
     pub(crate) txt: &'a [String],
@@ -69,16 +69,53 @@ pub(crate) async fn add(
     Ok(filled?.then_some(path))
 }
 
+/// Adds a machine in a group of its own, for all its services: Avahi walks over every copy of an
+/// address for each question, so that one copy a service would cost the square of their number.
+pub(crate) async fn add_machine(
+    connection: &Connection,
+    interface: i32,
+    host: &str,
+    addresses: &[IpAddr],
+) -> zbus::Result<OwnedObjectPath> {
+    let path = AvahiServerProxy::new(connection)
+        .await?
+        .entry_group_new()
+        .await?;
+    let group = AvahiEntryGroupProxy::builder(connection)
+        .path(path.clone())
+        .build()
+        .await?;
+    let filled = async {
+        add_addresses(&group, interface, host, addresses).await?;
+        group.commit().await
+    };
+    let filled = filled.await;
+    if filled.is_err() {
+        let _ = group.free().await;
+    }
+    filled.map(|()| path)
+}
+
+async fn add_addresses(
+    group: &AvahiEntryGroupProxy<'_>,
+    interface: i32,
+    host: &str,
+    addresses: &[IpAddr],
+) -> zbus::Result<()> {
+    for address in addresses {
+        group
+            .add_address(interface, ANY, NO_REVERSE, host, &address.to_string())
+            .await?;
+    }
+    Ok(())
+}
+
 /// Fills a group; false if the service's name is taken.
 async fn fill(group: &AvahiEntryGroupProxy<'_>, entry: &Entry<'_>) -> zbus::Result<bool> {
     group.reset().await?;
     let interface = entry.interface;
     let (host, addresses) = entry.host.clone().unwrap_or_default();
-    for address in addresses {
-        group
-            .add_address(interface, ANY, NO_REVERSE, &host, &address.to_string())
-            .await?;
-    }
+    add_addresses(group, interface, &host, addresses).await?;
     let txt: Vec<&[u8]> = entry.txt.iter().map(|t| t.as_bytes()).collect();
     let added = group
         .add_service(

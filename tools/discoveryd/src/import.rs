@@ -12,8 +12,9 @@ use crate::near::Interface;
 use crate::service::{Check, Host, ORIGIN, Service, is_imported};
 use guifi_core::is_routed;
 
-/// Entries on all links together. Avahi keeps 1,024 groups of one program, and each entry has
-/// a group.
+/// Entries on all links together. Avahi keeps 1,024 groups of one program, and each entry has a
+/// group, as has each machine; and avahi-browse, with as many objects, resolves that many by
+/// IPv4 and IPv6.
 const MAX_ENTRIES: usize = 500;
 /// Addresses of one entry: with the service itself far below the 32 that a group may hold.
 const MAX_ADDRESSES: usize = 4;

@@ -1,7 +1,8 @@
 //! The entries of other links' services in Avahi. They have a connection to the bus of their
 //! own: Avahi counts the objects of each program, and withdraws them with its connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use guifi_bus::avahi::AVAHI;
 use zbus::{Connection, OwnedObjectPath};
@@ -41,9 +42,18 @@ impl Shown {
     }
 }
 
+/// A machine on a link: interface, name, addresses.
+type Machine = (i32, String, Vec<IpAddr>);
+
+fn machine(id: &Id, wanted: &Wanted) -> Machine {
+    (id.0, wanted.host.clone(), wanted.addresses.clone())
+}
+
 /// All entries.
 pub(crate) struct Importer {
     connection: Connection,
+    /// The machines of the entries, each in a group.
+    machines: BTreeMap<Machine, OwnedObjectPath>,
     shown: BTreeMap<Id, Shown>,
 }
 
@@ -51,6 +61,7 @@ impl Importer {
     pub(crate) fn new(connection: Connection) -> Self {
         Self {
             connection,
+            machines: BTreeMap::new(),
             shown: BTreeMap::new(),
         }
     }
@@ -62,6 +73,7 @@ impl Importer {
 
     /// Avahi is gone, and with it all entries; names may be free again.
     pub(crate) fn clear(&mut self) {
+        self.machines.clear();
         self.shown.clear();
     }
 
@@ -80,6 +92,11 @@ impl Importer {
             else {
                 continue;
             };
+            entry::free(&self.connection, &path).await;
+        }
+        let needed: BTreeSet<Machine> = wanted.iter().map(|(id, w)| machine(id, w)).collect();
+        let unneeded = self.machines.extract_if(.., |m, _| !needed.contains(m));
+        for (_, path) in unneeded.collect::<Vec<_>>() {
             entry::free(&self.connection, &path).await;
         }
         let missing: Vec<Id> = wanted
@@ -104,13 +121,25 @@ impl Importer {
         let Some(shown) = self.shown.get_mut(id) else {
             return;
         };
+        let place = machine(id, &shown.wanted);
+        if !self.machines.contains_key(&place) {
+            let (interface, host, addresses) = &place;
+            match entry::add_machine(&self.connection, *interface, host, addresses).await {
+                Ok(path) => drop(self.machines.insert(place, path)),
+                Err(e) => {
+                    log::warn!("cannot show '{host}' on this link: {e}");
+                    shown.taken = MAX_NAMES;
+                    return;
+                }
+            }
+        }
         while !shown.is_lost() {
             let wanted = &shown.wanted;
             let entry = Entry {
                 interface: id.0,
                 name: &shown.name,
                 kind: &wanted.kind,
-                host: Some((wanted.host.clone(), &wanted.addresses)),
+                host: Some((wanted.host.clone(), &[])),
                 port: wanted.port,
                 txt: &wanted.txt,
             };
@@ -130,6 +159,13 @@ impl Importer {
 
     /// Takes the news of an entry group.
     pub(crate) async fn group_changed(&mut self, path: &str, state: i32, error: &str) {
+        let of_machine = self.machines.iter().find(|(_, p)| p.as_str() == path);
+        if let Some(place) = of_machine.map(|(place, _)| place.clone()) {
+            if matches!(state, group::COLLISION | group::FAILURE) {
+                self.lose(&place).await;
+            }
+            return;
+        }
         let is_it = |s: &Shown| s.group.as_ref().is_some_and(|g| g.as_str() == path);
         let mut all = self.shown.iter_mut();
         let Some((id, shown)) = all.find(|(_, s)| is_it(s)) else {
@@ -149,6 +185,28 @@ impl Importer {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+impl Importer {
+    /// A machine's name is another's on its link, as while a box there has not heard of a new
+    /// address: its services are shown with the next change.
+    async fn lose(&mut self, place: &Machine) {
+        log::warn!(
+            "'{}' is another's on this link: its services are not shown for now",
+            place.1
+        );
+        if let Some(path) = self.machines.remove(place) {
+            entry::free(&self.connection, &path).await;
+        }
+        for (id, shown) in &mut self.shown {
+            if machine(id, &shown.wanted) == *place {
+                shown.taken += 1;
+                if let Some(path) = shown.group.take() {
+                    entry::free(&self.connection, &path).await;
+                }
+            }
         }
     }
 }

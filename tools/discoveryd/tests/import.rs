@@ -197,5 +197,6 @@ fn four_hundred_of_one_zone_come_and_go_without_a_gap() {
             assert!(missing.is_empty(), "no longer seen: {missing:?}");
             import(&place)["shown"] == all.len() && seen == all
         });
+        until("all are resolved", || visitor.names("_http._tcp") == all);
     }
 }

@@ -52,11 +52,11 @@ pub struct Line {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Body {
     /// The box itself.
-    Box(Addresses),
+    Box(Box<Addresses>),
     /// A further host of the box.
-    Host(Vec<IpAddr>),
+    Host(Box<[IpAddr]>),
     /// A service.
-    Service(Box<Service>),
+    Service(Packed),
 }
 
 /// Addresses of a box, in order.
@@ -66,6 +66,52 @@ pub struct Addresses {
     pub all: Vec<IpAddr>,
     /// Those at which another member met it.
     pub witnessed: Vec<IpAddr>,
+}
+
+/// A service as it is kept, in one piece of memory: there may be a hundred thousand, and they are
+/// read only when their zone is built.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Packed(Box<str>);
+
+/// The members of a [`Service`], in order.
+type Members = (
+    Box<str>,
+    Box<str>,
+    u16,
+    Vec<Box<str>>,
+    Option<Host>,
+    Vec<Box<str>>,
+);
+
+impl Packed {
+    fn new(service: Service) -> Option<Self> {
+        let Service {
+            instance,
+            r#type,
+            port,
+            txt,
+            host,
+            subtypes,
+        } = service;
+        let members: Members = (instance, r#type, port, txt, host, subtypes);
+        let text = serde_json::to_string(&members).ok()?;
+        Some(Self(text.into()))
+    }
+
+    /// What it says.
+    pub fn open(&self) -> Service {
+        // As written by `new`.
+        let members: Members = serde_json::from_str(&self.0).unwrap_or_default();
+        let (instance, r#type, port, txt, host, subtypes) = members;
+        Service {
+            instance,
+            r#type,
+            port,
+            txt,
+            host,
+            subtypes,
+        }
+    }
 }
 
 /// A published service.
@@ -345,7 +391,7 @@ impl Body {
         match self {
             Self::Box(addresses) => serde_json::json!({"spine": {"addresses": addresses.all}}),
             Self::Host(addresses) => serde_json::json!({"addresses": addresses}),
-            Self::Service(service) => serde_json::to_value(service).unwrap_or_default(),
+            Self::Service(packed) => serde_json::to_value(packed.open()).unwrap_or_default(),
         }
     }
 }
@@ -367,15 +413,15 @@ fn read(line: &Line, round: u32) -> Option<Record> {
             let all = addresses(line.body.get("spine")?)?;
             let listed = |address: &IpAddr| all.contains(address);
             let witnessed = usable(line.witnessed.iter().copied().filter(listed));
-            Body::Box(Addresses { all, witnessed })
+            Body::Box(Box::new(Addresses { all, witnessed }))
         }
-        "host" => Body::Host(addresses(&line.body)?),
+        "host" => Body::Host(addresses(&line.body)?.into()),
         "service" => {
             let mut service = Service::deserialize(&line.body).ok()?;
             if let Some(host) = &mut service.host {
                 host.addresses = usable(std::mem::take(&mut host.addresses).into_iter());
             }
-            Body::Service(Box::new(service))
+            Body::Service(Packed::new(service)?)
         }
         _ => return None,
     };

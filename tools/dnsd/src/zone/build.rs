@@ -276,8 +276,8 @@ fn hosts(collector: &mut Collector, input: &Input<'_>) -> Vec<(IpAddr, Name)> {
                 Body::Host(addresses) if is_host_label(label) => {
                     further.extend(addresses.iter().map(|a| (label.to_ascii_lowercase(), *a)));
                 }
-                Body::Service(service) => {
-                    if let Some(host) = &service.host
+                Body::Service(packed) => {
+                    if let Some(host) = &packed.open().host
                         && let Some(label) = host_label(host)
                     {
                         further.extend(host.addresses.iter().map(|a| (label.clone(), *a)));

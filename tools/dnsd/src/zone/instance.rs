@@ -73,11 +73,14 @@ pub(super) fn instances(
                 owner
                     .records()
                     .iter()
-                    .filter_map(move |record| match &record.body {
-                        Body::Service(service) if good_name(&service.instance) => {
-                            Some((*key, *owner, service, id(service)))
-                        }
+                    .filter_map(|record| match &record.body {
+                        Body::Service(packed) => Some(packed.open()),
                         _ => None,
+                    })
+                    .filter(|service| good_name(&service.instance))
+                    .map(move |service| {
+                        let id = id(&service);
+                        (*key, *owner, service, id)
                     })
             })
             .filter(|(_, _, _, (kind, _))| wanted(kind))
@@ -89,7 +92,7 @@ pub(super) fn instances(
     for (_, owner, service, id) in services() {
         let shared = owned.get(&id).is_some_and(|keys| keys.len() > 1);
         let label = guifi_bus::instance::label(&service.instance, &owner.name, shared);
-        if let Some(instance) = instance(apex, owner, service, &label) {
+        if let Some(instance) = instance(apex, owner, &service, &label) {
             // Two of one owner that differ in case only: the first stands.
             let id = (instance.kind.clone(), label.to_ascii_lowercase());
             shown.entry(id).or_insert(instance);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 
 use crate::frame::{Frame, MAX_PAYLOAD, chunks, kind};
+use crate::kinds;
 use crate::record::{Hash, Record};
 
 /// The largest reconciliation message.
@@ -141,7 +142,7 @@ impl Session {
             (Stage::Ranges | Stage::Records, kind::DONE)
                 if !self.initiator || self.stage == Stage::Records =>
             {
-                reaction.records = std::mem::take(&mut self.wanted);
+                reaction.records = in_order(std::mem::take(&mut self.wanted));
                 reaction.done = !self.initiator;
                 reaction.finished = true;
             }
@@ -175,7 +176,8 @@ impl Session {
             reaction.frames.push(Frame::new(kind::WANT, hashes));
         }
         let have = std::mem::take(&mut self.have);
-        reaction.records = have.iter().filter_map(|id| self.take(id)).collect();
+        let records = have.iter().filter_map(|id| self.take(id)).collect();
+        reaction.records = in_order(records);
         reaction.done = true;
         Ok(())
     }
@@ -187,6 +189,13 @@ impl Session {
             .get_or_insert_with(|| records.drain(..).map(|r| (r.hash, r)).collect())
             .remove(hash)
     }
+}
+
+/// What decides who is a member goes first, and of that the older, as nobody sponsors before he
+/// is a member: a newcomer takes the rest as it comes, of which it could keep little otherwise.
+fn in_order(mut records: Vec<Arc<Record>>) -> Vec<Arc<Record>> {
+    records.sort_by_key(|r| (kinds::rank(&r.key.kind), r.version));
+    records
 }
 
 fn broken(error: negentropy::Error) -> String {

@@ -58,6 +58,29 @@ fn equal_sets_cost_little() {
 }
 
 #[test]
+fn a_newcomer_learns_first_who_is_a_member() {
+    let signers: Vec<Signer> = (1..100).map(Signer::new).collect();
+    let record = |signer: &Signer, kind: &str, name: &str, version| {
+        Arc::new(signer.record([7; 32], kind, name, version, json!({"key": "x"})))
+    };
+    let mut all = Vec::new();
+    for (n, signer) in (0..).zip(&signers) {
+        // Each is sponsored by the one before, and has published since.
+        all.push(record(signer, "service", "_http._tcp/Photos", T + n));
+        all.push(record(signer, "box", "box", T + n));
+        all.push(record(signer, "member", "0", T + n));
+    }
+    for (left, right) in [(&all[..], &[][..]), (&[][..], &all[..])] {
+        let (one, other, _) = run(left, right);
+        let gained = [one, other].concat();
+        let kinds: Vec<&str> = gained.iter().map(|r| &*r.key.kind).collect();
+        let expected = ["member", "box", "service"].map(|kind| vec![kind; signers.len()]);
+        assert_eq!(kinds, expected.concat());
+        assert!(gained[..signers.len()].is_sorted_by_key(|r| r.version));
+    }
+}
+
+#[test]
 fn frames_out_of_place_end_the_session() {
     for frame in [
         Frame::new(kind::DONE, []),

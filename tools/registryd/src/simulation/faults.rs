@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::checker::Ledger;
-use super::villain::TRICKS;
+use super::villain::{TRICKS, Trick};
 use super::*;
 use crate::rules::broken::{Fault, break_rules};
 
@@ -173,6 +173,9 @@ impl Story {
                 if done.is_ok() {
                     self.note("a villain is banned".to_owned());
                     self.banned = vec![key];
+                    // It speaks on where that has not been heard yet.
+                    let villain = self.villains[0].clone();
+                    self.world.play(Trick::BackDate, &villain, &[]);
                 }
                 self.world.settle(0);
             }

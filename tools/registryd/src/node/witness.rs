@@ -123,8 +123,17 @@ impl Node {
         state.asked.clear();
     }
 
-    /// A member says that it met this box.
+    /// A member says that it met this box. Of an address that has a witness it is no news: where
+    /// another address never gets one, all neighbours are asked again and again.
     pub fn witnessed(&mut self, statement: Statement, now: Now) {
+        let time = self.community_time(now);
+        let known = self.own_witnesses(now).into_iter();
+        if known
+            .filter(|held| held.time + RENEW_MS > time)
+            .any(|held| held.address == statement.address)
+        {
+            return;
+        }
         let good = self.reach.addresses.contains(&statement.address)
             && statement.counts(self.book.ruling(), self.own)
             && statement.is_timely(self.community_time(now))

@@ -301,14 +301,14 @@ fn successor(node: &Node, client: &Client) -> Result<Identity, Refusal> {
 }
 
 fn succeed(node: &Node, client: &Client, key: Key) -> Result<(), Refusal> {
-    let next = successor(node, client)?;
-    if next.public() != key {
+    registry_only(client)?;
+    let failed = |e: guifi_core::Error| Refusal::new(Reason::Failed, e.to_string());
+    let next = Identity::stored_successor(&node.root).map_err(failed)?;
+    if next.is_none_or(|next| next.public() != key) {
         let text = format!("{key} was not made to follow on this box");
         return Err(Refusal::new(Reason::Invalid, text));
     }
-    node.identity
-        .succeed(&node.root)
-        .map_err(|e| Refusal::new(Reason::Failed, e.to_string()))?;
+    Identity::succeed(&node.root).map_err(failed)?;
     node.succeeded.notify_one();
     Ok(())
 }

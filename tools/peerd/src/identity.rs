@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use guifi_core::{Error, Root, write_atomic};
 use guifi_streams::Key;
@@ -30,14 +31,17 @@ impl Identity {
         Self::load_or_make(root, "key.next")
     }
 
+    /// The key that is to follow, if one was made.
+    pub(crate) fn stored_successor(root: &Root) -> Result<Option<Self>, Error> {
+        Self::read(root, "key.next")
+    }
+
     /// Puts the key that is to follow in the place of the present one, which is kept as
-    /// `key.old`: should all records be lost on the way, it still is a member.
-    pub(crate) fn succeed(&self, root: &Root) -> Result<(), Error> {
+    /// `key.old`: should all records be lost on the way, it still is a member. Only names move,
+    /// so that a full disk is no hindrance, and at no moment is there no key.
+    pub(crate) fn succeed(root: &Root) -> Result<(), Error> {
         let state = root.join(STATE);
-        let text = format!("{}\n", Key(self.secret.to_bytes()));
-        write_atomic(&state.join("key.old"), text.as_bytes(), 0o600)
-            .and_then(|()| fs::rename(state.join("key.next"), state.join("key")))
-            .and_then(|()| fs::File::open(&state)?.sync_all())
+        replace(&state, &state.join("key.next"))
             .map_err(|e| Error::failed(format!("cannot change the key: {e}")))
     }
 
@@ -100,6 +104,19 @@ impl Identity {
     }
 }
 
+/// Makes `new` the key in the directory `state`; the one before stays as `key.old`.
+pub(crate) fn replace(state: &Path, new: &Path) -> io::Result<()> {
+    let (key, old) = (state.join("key"), state.join("key.old"));
+    if key.exists() {
+        match fs::remove_file(&old) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => fs::hard_link(&key, &old)?,
+        }
+    }
+    fs::rename(new, &key)?;
+    fs::File::open(state)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -128,10 +145,13 @@ mod tests {
         assert_ne!(next, first.public());
         assert_eq!(Identity::successor(&root).unwrap().public(), next);
         assert_eq!(Identity::load(&root).unwrap().public(), first.public());
-        first.succeed(&root).unwrap();
+        Identity::succeed(&root).unwrap();
         assert_eq!(Identity::load(&root).unwrap().public(), next);
-        let old = Identity::load_or_make(&root, "key.old").unwrap();
+        let old = Identity::read(&root, "key.old").unwrap().unwrap();
         assert_eq!(old.public(), first.public());
+        // Nothing is left to follow: the key stays.
+        assert!(Identity::succeed(&root).is_err());
+        assert_eq!(Identity::load(&root).unwrap().public(), next);
         assert_ne!(Identity::successor(&root).unwrap().public(), next);
     }
 

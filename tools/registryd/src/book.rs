@@ -397,7 +397,8 @@ impl Book {
     }
 
     /// Evaluates the rules anew and forgets what banned keys have signed, except their changes
-    /// of key, which a ban follows, and what keys that were given up leave to their successors. Says whether anything changed.
+    /// of key, which a ban follows, and what keys that were given up leave to their successors.
+    /// Says whether anything changed.
     fn rule(&mut self, merged: &mut Merged) -> bool {
         let mut changed = false;
         loop {

@@ -239,7 +239,11 @@ impl Client {
             context: context.to_owned(),
             bytes: bytes.to_vec(),
         };
-        match self.ask(id, &request, None, LOCAL)?.event {
+        self.signed(id, &request)
+    }
+
+    fn signed(&self, id: u64, request: &Request) -> Result<[u8; 64], ClientError> {
+        match self.ask(id, request, None, LOCAL)?.event {
             Event::Signed { signature, .. } => Ok(signature),
             other => Err(unexpected(other)),
         }
@@ -268,10 +272,7 @@ impl Client {
             context: context.to_owned(),
             bytes: bytes.to_vec(),
         };
-        match self.ask(id, &request, None, LOCAL)?.event {
-            Event::Signed { signature, .. } => Ok(signature),
-            other => Err(unexpected(other)),
-        }
+        self.signed(id, &request)
     }
 
     /// Has peerd go over to `key`, which was made to follow: it begins anew with it, and all

@@ -13,7 +13,7 @@ use guifi_streams::Key;
 use serde_json::{Value, json};
 
 use super::{KeyAction, lines, word};
-use crate::identity::{Identity, STATE};
+use crate::identity::{Identity, STATE, replace};
 
 /// First line of an exported key, under its passphrase; the key follows in base32.
 const TITLE: &str = "guifi-key-v1";
@@ -98,18 +98,16 @@ async fn import(root: &Root, file: &Path, passphrase: Option<&Path>) -> Result<S
                 .hint("guifi-leave first"),
         );
     }
-    // What peerd owns stays peerd's.
-    let owner = fs::metadata(&state).map_err(failed)?;
-    let place = |name: &str, key: &Identity| {
-        let path = state.join(name);
-        let text = format!("{}\n", Key(key.secret().to_bytes()));
-        write_atomic(&path, text.as_bytes(), 0o600)?;
-        chown(&path, Some(owner.uid()), Some(owner.gid()))
-    };
-    if let Some(own) = &own {
-        place("key.old", own).map_err(failed)?;
-    }
-    place("key", &new).map_err(failed)?;
+    // What peerd owns stays peerd's, and is so before it has the name that peerd reads.
+    let coming = state.join("key.import");
+    let text = format!("{}\n", Key(new.secret().to_bytes()));
+    fs::metadata(&state)
+        .and_then(|owner| {
+            write_atomic(&coming, text.as_bytes(), 0o600)?;
+            chown(&coming, Some(owner.uid()), Some(owner.gid()))?;
+            replace(&state, &coming)
+        })
+        .map_err(failed)?;
     let restarted = Command::new("systemctl")
         .args(["try-restart", "guifi-peerd.service"])
         .stdin(Stdio::null())

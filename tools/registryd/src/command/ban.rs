@@ -1,5 +1,5 @@
-//! `guifi-registry ban`, `appoint`, `dismiss`, `confirm-name` and `confirm-key`: what administrators decide
-//! about members.
+//! `guifi-registry ban`, `appoint`, `dismiss`, `confirm-name` and `confirm-key`: what
+//! administrators decide about members.
 
 use guifi_bus::RegistryAdminProxy;
 use guifi_core::{Error, terminal};

@@ -21,6 +21,23 @@ fn record(kind: &str, name: &str) -> Record {
     Signer::new(1).record([7; 32], kind, name, 1_795_000_000_000, json!({"key": "a"}))
 }
 
+#[test]
+fn a_change_of_key_survives_its_frame() {
+    let (old, new) = (Signer::new(1), Signer::new(2));
+    let signature = json!({"signature": "a".repeat(103)});
+    let rotation = old.record(
+        [7; 32],
+        "rotate",
+        &new.key().to_string(),
+        u64::MAX >> 16,
+        signature,
+    );
+    let frame = rotation_frame(&home(), &rotation);
+    let map = body::decode(&frame.payload).unwrap();
+    assert_eq!(rotation_in(&map), Ok(Some(rotation)));
+    assert_eq!(home_in(&map), home());
+}
+
 /// What a member reads before it decides.
 #[test]
 fn mutants_of_requests() {

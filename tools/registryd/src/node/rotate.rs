@@ -162,6 +162,14 @@ impl Node {
         if record.key.kind != "rotate" || !of_caller {
             return Err("it is no change of the caller's key".to_owned());
         }
+        // What strangers make of their own keys must not take the place of what waits.
+        let ruling = self.book.ruling();
+        if !ruling
+            .members
+            .contains_key(&ruling.identity(record.key.owner))
+        {
+            return Err("nobody here had that key".to_owned());
+        }
         self.merge(vec![record], now);
         Ok(())
     }

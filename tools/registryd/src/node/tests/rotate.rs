@@ -164,6 +164,18 @@ fn only_a_change_of_the_callers_own_key_is_heard_at_the_door() {
     town.succeed(1, &new);
     let rotation = Record::clone(&town.node(1).own_rotation().unwrap());
     let now = town.now(0);
+    // A stranger's own keys are nobody's business.
+    let [stranger, other] = [Signer::new(102), Signer::new(103)];
+    let made = json!({"signature": "aa"});
+    let strange = stranger.record(
+        town.founding.hash,
+        "rotate",
+        &other.key().to_string(),
+        T,
+        made,
+    );
+    let answer = town.node(0).hear_rotation(strange, stranger.key(), now);
+    assert!(answer.is_err());
     for (from, heard) in [
         (old, true),
         (new.key(), true),

@@ -34,6 +34,7 @@ def test(bed):
     eventually("it is published", lambda: "Kept" in Town.names(first), 30)
 
     _changed(first, second)
+    _killed(first, second)
     _exported(first, second)
     _copied(first, second, copy)
     _parted(first, second, copy)
@@ -61,6 +62,21 @@ def _changed(first, second):
     second.sh("systemctl restart guifi-peerd guifi-registryd")
     equal(second.sh("guifi-peer key"), new, "key after a restart")
     eventually("it is a member still", lambda: second.ok("guifi-status"), 60, every=1)
+
+
+def _killed(first, second):
+    old = second.sh("guifi-peer key")
+    # Dead as soon as the change is on disk, before peerd is told.
+    second.sh(
+        "(guifi-peer key rotate >/dev/null 2>&1 &);"
+        """ until [ "$(journalctl -q -u guifi-registryd -o cat | grep -c 'is given up for')" = 2 ]; do :; done;"""
+        " systemctl kill -s KILL guifi-registryd"
+    )
+    eventually("it goes on with the new key", lambda: second.sh("guifi-peer key") != old, 60)
+    new = second.sh("guifi-peer key")
+    for name in ("Kept", "Since"):
+        eventually(f"{name} follows", lambda: _owner(first, name) == new, 60)
+    eventually("it is well", lambda: second.ok("guifi-status"), 60, every=1)
 
 
 def _exported(first, second):

@@ -27,7 +27,7 @@ const MARGIN: u64 = 32 << 20;
 
 pub(crate) fn run(cli: &Backup) -> Result<(), Error> {
     let root = Root::from_env();
-    let passphrase = |new| guifi_sealed::passphrase(cli.passphrase_file.as_deref(), new);
+    let passphrase = |new| guifi_seal::passphrase(cli.passphrase_file.as_deref(), new);
     let (archive, text) = match &cli.action {
         BackupAction::Create { file } => {
             let archive = create(&root, file, &passphrase(true)?)?;
@@ -80,7 +80,7 @@ fn create(root: &Root, file: &Path, passphrase: &str) -> Result<Archive, Error> 
     let failed =
         |e: &dyn std::fmt::Display| Error::failed(format!("cannot write {}: {e}", file.display()));
     let plain = archive.write().map_err(|e| failed(&e))?;
-    let sealed = guifi_sealed::seal(&plain, passphrase).map_err(|e| failed(&e))?;
+    let sealed = guifi_seal::seal(&plain, passphrase).map_err(|e| failed(&e))?;
     write_atomic(file, &sealed, 0o600).map_err(|e| failed(&e))?;
     Ok(archive)
 }
@@ -94,7 +94,7 @@ fn open(file: &Path, passphrase: &str, lists: Option<&Lists>) -> Result<Archive,
         return Err(failed(&"it is larger than any backup"));
     }
     let sealed = fs::read(file).map_err(|e| failed(&e))?;
-    let plain = guifi_sealed::open(&sealed, passphrase).map_err(|e| failed(&e))?;
+    let plain = guifi_seal::open(&sealed, passphrase).map_err(|e| failed(&e))?;
     Archive::read(&plain, lists).map_err(|e| failed(&tame(&e)))
 }
 

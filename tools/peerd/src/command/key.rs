@@ -55,9 +55,9 @@ fn export(root: &Root, file: &Path, passphrase: Option<&Path>) -> Result<String,
         return Err(failed(&"it exists"));
     }
     let own = Identity::stored(root)?;
-    let passphrase = guifi_sealed::passphrase(passphrase, true)?;
+    let passphrase = guifi_seal::passphrase(passphrase, true)?;
     let text = format!("{TITLE}\n{}\n", Key(own.secret().to_bytes()));
-    let sealed = guifi_sealed::seal(text.as_bytes(), &passphrase).map_err(|e| failed(&e))?;
+    let sealed = guifi_seal::seal(text.as_bytes(), &passphrase).map_err(|e| failed(&e))?;
     write_atomic(file, &sealed, 0o600).map_err(|e| failed(&e))?;
     Ok(own.public().to_string())
 }
@@ -73,8 +73,8 @@ fn opened(file: &Path, passphrase: Option<&Path>) -> Result<Identity, Error> {
     if sealed.len() as u64 > MAX_BYTES {
         return Err(failed(&"it is larger than any key"));
     }
-    let passphrase = guifi_sealed::passphrase(passphrase, false)?;
-    let plain = guifi_sealed::open(&sealed, &passphrase).map_err(|e| failed(&e))?;
+    let passphrase = guifi_seal::passphrase(passphrase, false)?;
+    let plain = guifi_seal::open(&sealed, &passphrase).map_err(|e| failed(&e))?;
     let seed = std::str::from_utf8(&plain)
         .ok()
         .and_then(|text| text.strip_prefix(TITLE)?.trim().parse::<Key>().ok())
@@ -184,7 +184,7 @@ mod tests {
         fs::write(&word, "two\n").unwrap();
         assert!(opened(&file, Some(&word)).is_err());
         // A backup is sealed alike, and no key.
-        let other = guifi_sealed::seal(b"another thing", "two").unwrap();
+        let other = guifi_seal::seal(b"another thing", "two").unwrap();
         fs::write(&file, other).unwrap();
         let refused = opened(&file, Some(&word)).err().unwrap();
         assert!(refused.to_string().contains("holds no key"));

@@ -23,7 +23,7 @@ pub use verdict::Verdict;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE32_NOPAD;
@@ -92,23 +92,23 @@ fn admit_frame(home: &Home, wish: Wish) -> Frame {
     Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
 }
 
-/// The change of a key, as one of the two keys brings it to the door.
-fn rotation_frame(home: &Home, rotation: &Record) -> Frame {
-    let mut map = object(json!({"name": home.name, "zone": home.zone}));
-    let text = BASE32_NOPAD.encode(&rotation.encode());
-    map.insert("rotation".to_owned(), text.into());
+/// The changes of a key, as the last of them brings them to the door.
+fn rotations_frame(home: &Home, rotations: &[Arc<Record>]) -> Frame {
+    let texts = rotations.iter().map(|r| BASE32_NOPAD.encode(&r.encode()));
+    let texts: Vec<String> = texts.collect();
+    let map = object(json!({"name": home.name, "zone": home.zone, "rotations": texts}));
     Frame::new(kind::ADMIT, body::encode(&map).unwrap_or_default())
 }
 
-/// The change of key in a request, if there is one.
-fn rotation_in(request: &Map<String, Value>) -> Result<Option<Record>, String> {
-    let Some(text) = request.get("rotation").and_then(Value::as_str) else {
-        return Ok(None);
+/// The changes of key in a request; none if there are none.
+fn rotations_in(request: &Map<String, Value>) -> Result<Vec<Record>, String> {
+    let texts = request.get("rotations").and_then(Value::as_array);
+    let read = |text: &Value| {
+        let text = text.as_str().unwrap_or_default();
+        let bytes = BASE32_NOPAD.decode(text.as_bytes());
+        Record::decode(&bytes.map_err(|e| e.to_string())?)
     };
-    let bytes = BASE32_NOPAD
-        .decode(text.as_bytes())
-        .map_err(|e| e.to_string())?;
-    Record::decode(&bytes).map(Some)
+    texts.into_iter().flatten().map(read).collect()
 }
 
 /// Opens a `join` stream to a member and says the first word on it.
@@ -249,13 +249,13 @@ fn decide(
         (address, address)
     };
     let asked = home.clone();
-    let (peer, rotation) = (stream.peer, rotation_in(request)?);
+    let (peer, rotations) = (stream.peer, rotations_in(request)?);
     let (admission, client) = handle
         .call(move |engine| {
             let client = engine.client();
             let node = engine.node()?;
-            if let Some(rotation) = rotation
-                && let Err(e) = node.hear_rotation(rotation, peer, now())
+            if !rotations.is_empty()
+                && let Err(e) = node.hear_rotations(rotations, peer, now())
             {
                 log::debug!("{peer} at the door: {e}");
             }

@@ -2,7 +2,7 @@
 
 use guifi_streams::{Client, Key};
 
-use super::{Verdict, Wish, admit_frame, open, rotation_frame};
+use super::{Verdict, Wish, admit_frame, open, rotations_frame};
 use crate::body;
 use crate::engine::{Handle, now};
 use crate::frame::{Frame, kind};
@@ -15,11 +15,11 @@ pub(crate) fn ask(client: Client, handle: Handle, home: Home, peer: Key, favour:
     net::spawn("ask", move || match favour {
         Favour::Sponsor => further_sponsor(&client, &home, peer),
         Favour::Rotation => {
-            let record = handle.call(|engine| engine.node().ok().and_then(|n| n.own_rotation()));
-            if let Ok(Some(record)) = record {
-                let told = open(&client, peer, &rotation_frame(&home, &record))
+            let records = handle.call(|engine| engine.node().map(|n| n.own_rotations()));
+            if let Ok(Ok(records)) = records {
+                let told = open(&client, peer, &rotations_frame(&home, &records))
                     .and_then(|stream| Verdict::read(&stream));
-                log::debug!("told {peer} of this box's change of key: {told:?}");
+                log::debug!("told {peer} of this box's changes of key: {told:?}");
             }
         }
         Favour::Witness => match witness(&client, peer) {

@@ -22,20 +22,23 @@ fn record(kind: &str, name: &str) -> Record {
 }
 
 #[test]
-fn a_change_of_key_survives_its_frame() {
-    let (old, new) = (Signer::new(1), Signer::new(2));
+fn as_many_changes_of_key_as_are_told_survive_their_frame() {
     let signature = json!({"signature": "a".repeat(103)});
-    let rotation = old.record(
-        [7; 32],
-        "rotate",
-        &new.key().to_string(),
-        u64::MAX >> 16,
-        signature,
-    );
-    let frame = rotation_frame(&home(), &rotation);
-    let map = body::decode(&frame.payload).unwrap();
-    assert_eq!(rotation_in(&map), Ok(Some(rotation)));
-    assert_eq!(home_in(&map), home());
+    let rotations: Vec<Arc<Record>> = (1..=6)
+        .map(|n| {
+            let new = Signer::new(n + 1).key().to_string();
+            let (old, time) = (Signer::new(n), u64::MAX >> 16);
+            Arc::new(old.record([7; 32], "rotate", &new, time, signature.clone()))
+        })
+        .collect();
+    let long = Home {
+        name: "n".repeat(63),
+        zone: "z".repeat(100),
+    };
+    let map = body::decode(&rotations_frame(&long, &rotations).payload).unwrap();
+    let read = rotations_in(&map).unwrap();
+    assert!(read.iter().eq(rotations.iter().map(Arc::as_ref)));
+    assert_eq!(home_in(&map), long);
 }
 
 /// What a member reads before it decides.
@@ -47,14 +50,14 @@ fn mutants_of_requests() {
         admit_frame(&home(), Wish::Member),
         admit_frame(&home(), Wish::Other(Signer::new(2).key(), address)),
         admit_frame(&home(), Wish::Further),
-        rotation_frame(&home(), &rotation),
+        rotations_frame(&home(), &[rotation.into()]),
     ]
     .into_iter()
     .map(|frame| frame.payload)
     .collect();
     fuzz::bytes("request to join", &samples, |bytes| {
         if let Ok(map) = body::decode(bytes) {
-            let _ = (home_in(&map), rotation_in(&map));
+            let _ = (home_in(&map), rotations_in(&map));
         }
     });
 }

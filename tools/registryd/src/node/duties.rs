@@ -166,13 +166,13 @@ impl Node {
             self.settle_invited(now);
             self.lapse(now);
             self.seek_sponsor(now);
-            self.plead();
         }
         if self.schedule.redial <= now.at {
             let alone = self.neighbours.is_empty();
             let wait = if alone { self.schedule.alone } else { REDIAL };
             self.schedule.alone = if alone { (wait * 2).min(REDIAL) } else { ALONE };
             self.schedule.redial = now.at + wait;
+            self.plead();
             self.redial(now);
         }
         if self.schedule.sync <= now.at {

@@ -13,6 +13,9 @@ use crate::kinds;
 use crate::record::{CONTEXT, Draft, Record, RecordKey};
 use crate::store::Change;
 
+/// So many changes of one key are told at the door.
+const MAX_HEARD: usize = 6;
+
 /// What a key is after a change of key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum KeyState {
@@ -130,21 +133,31 @@ impl Node {
         Ok(())
     }
 
-    /// The change of key by which this box has its key.
+    /// The changes of key by which this box has its key, the last ones, in order.
     #[must_use]
-    pub fn own_rotation(&self) -> Option<Arc<Record>> {
+    pub fn own_rotations(&self) -> Vec<Arc<Record>> {
         let ruling = self.book.ruling();
-        let own = self.own.to_string();
-        let keys = ruling.keys(ruling.identity(self.own)).into_iter();
-        keys.flat_map(|key| self.book.of_owner(key))
-            .find(|r| r.key.kind == "rotate" && r.key.name == own)
-            .cloned()
+        let keys = ruling.keys(ruling.identity(self.own));
+        let mut rotations = Vec::new();
+        let mut at = self.own;
+        while rotations.len() < MAX_HEARD {
+            let name = at.to_string();
+            let mut records = keys.iter().flat_map(|key| self.book.of_owner(*key));
+            let Some(found) = records.find(|r| r.key.kind == "rotate" && r.key.name == name) else {
+                break;
+            };
+            at = found.key.owner;
+            rotations.push(found.clone());
+        }
+        rotations.reverse();
+        rotations
     }
 
-    /// Brings the own change of key to somebody, for as long as another stands against it: who
-    /// is no member is heard at the door only.
+    /// Brings the own changes of key to somebody: those who have not heard of them do not speak
+    /// with this box, and who is no member is heard at the door only.
     pub(super) fn plead(&mut self) {
-        if self.key_state() == KeyState::InUse || self.own_rotation().is_none() {
+        let heard = self.key_state() == KeyState::InUse && !self.neighbours.is_empty();
+        if heard || self.own_rotations().is_empty() {
             return;
         }
         let partners = self.partners();
@@ -153,24 +166,34 @@ impl Node {
         }
     }
 
-    /// Takes in the change of key of somebody at the door, who must be one of the two keys.
+    /// Takes in the changes of key of somebody at the door, each from the key of the one before,
+    /// the last to the caller's.
     ///
     /// # Errors
-    /// A sentence if it is none.
-    pub fn hear_rotation(&mut self, record: Record, from: Key, now: Now) -> Result<(), String> {
-        let of_caller = record.key.owner == from || record.key.name == from.to_string();
-        if record.key.kind != "rotate" || !of_caller {
-            return Err("it is no change of the caller's key".to_owned());
+    /// A sentence if they are none, or of nobody who is known.
+    pub fn hear_rotations(
+        &mut self,
+        records: Vec<Record>,
+        from: Key,
+        now: Now,
+    ) -> Result<(), String> {
+        let mut at = from;
+        for record in records.iter().rev() {
+            if record.key.kind != "rotate" || record.key.name != at.to_string() {
+                return Err("these are no changes to the caller's key".to_owned());
+            }
+            at = record.key.owner;
+        }
+        if records.len() > MAX_HEARD {
+            return Err("these are too many changes of a key".to_owned());
         }
         // What strangers make of their own keys must not take the place of what waits.
         let ruling = self.book.ruling();
-        if !ruling
-            .members
-            .contains_key(&ruling.identity(record.key.owner))
-        {
+        let known = |r: &Record| ruling.members.contains_key(&ruling.identity(r.key.owner));
+        if !records.iter().any(known) {
             return Err("nobody here had that key".to_owned());
         }
-        self.merge(vec![record], now);
+        self.merge(records, now);
         Ok(())
     }
 

@@ -277,11 +277,14 @@ impl Town {
                 self.unlink((to, from));
             }
             Event::Dialled(from, to, protocol) => {
-                let open = self.nodes[to].is_some() && !self.cut.contains(&(from, to));
                 let (keys, now) = (
                     (self.signers[from].key(), self.signers[to].key()),
                     self.now(from),
                 );
+                // As peerd does: nobody speaks with whom he does not know as a member.
+                let knows = |node: &Node| node.book().ruling().is_member(keys.0);
+                let there = self.nodes[to].as_ref().is_some_and(knows);
+                let open = there && !self.cut.contains(&(from, to));
                 if self.nodes[from].is_none() {
                     return;
                 }

@@ -17,10 +17,10 @@ impl Town {
             }
             Favour::Witness => self.meet(from, to),
             Favour::Rotation => {
-                if let Some(record) = self.node(from).own_rotation() {
-                    let record = Record::clone(&record);
-                    self.node(to).hear_rotation(record, key, now).unwrap();
-                }
+                let records = self.node(from).own_rotations();
+                let records = records.iter().map(|r| Record::clone(r)).collect();
+                // Who is not known is not let in; that is all.
+                let _ = self.node(to).hear_rotations(records, key, now);
             }
         }
     }

@@ -58,7 +58,7 @@ pub(crate) async fn serve(
         Err(Refusal(reason, text)) => {
             log::debug!("refusing '{protocol}' to {}: {text}", link.key);
             count(&node.counters.refused, 1);
-            if reason == Reason::Busy {
+            if reason == Reason::Busy && !is_own(&protocol) {
                 let what = "wants more streams than it may have; refusing some";
                 node.complaints.say(link.key, what);
             }

@@ -57,9 +57,12 @@ impl Node {
             .filter_map(|a| a.as_str()?.parse().ok())
             .collect();
         self.twin.heard = self.twin.heard.saturating_add(1);
-        if self.twin.heard == 1 {
-            // A living one answers to that; only once, lest the two never end.
+        // A living one answers to that, and is answered once more: it needs two words as well.
+        // No more than that, lest the two never end.
+        if self.twin.heard <= 2 {
             self.renew_soon(now);
+        }
+        if self.twin.heard == 1 {
             self.twin.asks = ASKS;
             self.ask_for_twin(now);
         } else if self.twin.heard == 2 {

@@ -23,10 +23,19 @@ fn one_word_of_before_is_a_backup_and_an_answer_is_a_twin() {
     town.run(SECOND * 60);
     let now = town.now(1);
     assert_eq!(town.node(1).twin(now), None);
+    let written = town.node(1).counters().records_written;
     foreign(&mut town);
     let now = town.now(1);
     let there: Vec<IpAddr> = vec!["10.9.9.9".parse().unwrap()];
     assert_eq!(town.node(1).twin(now), Some(there.as_slice()));
+    // The other needs a second word too; after that there is no end to it but silence.
+    town.run(SECOND * 60);
+    let answers = town.node(1).counters().records_written - written;
+    assert_eq!(answers, 1);
+    foreign(&mut town);
+    town.run(SECOND * 60);
+    let more = town.node(1).counters().records_written - written;
+    assert_eq!(more, 1);
     // The other fell silent.
     town.run(Duration::from_secs(4 * 3600));
     let now = town.now(1);

@@ -80,6 +80,11 @@ impl Node {
         if self.successors().contains(&new) {
             return Ok(());
         }
+        let ruling = self.book.ruling();
+        if !ruling.members.contains_key(&ruling.identity(self.own)) {
+            let why = self.key_is_left();
+            return Err(why.unwrap_or_else(|| "this box is no member".to_owned()));
+        }
         let version = self.community_time(now).max(self.own_last + 1);
         let signature = BASE32_NOPAD.encode(signature).to_ascii_lowercase();
         let body = json!({"signature": signature}).as_object().cloned();
@@ -114,7 +119,6 @@ impl Node {
             .map(|r| Change::Put(Arc::new(r.clone())))
             .collect();
         self.store.apply(&changes)?;
-        self.rotating = true;
         let encoded: Vec<Vec<u8>> = records.iter().map(Record::encode).collect();
         let merged = self.book.merge(records, self.community_time(now));
         if !self.successors().contains(&new) {
@@ -124,6 +128,7 @@ impl Node {
                 .to_owned());
         }
         self.own_last = version;
+        self.rotating = true;
         log::info!("the key of this box is given up for {new}");
         self.digest(merged, now);
         for record in encoded {

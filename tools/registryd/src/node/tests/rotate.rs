@@ -14,13 +14,15 @@ impl Town {
     }
 
     fn rotate(&mut self, n: usize, new: &Signer) {
+        self.try_rotate(n, new).unwrap();
+    }
+
+    fn try_rotate(&mut self, n: usize, new: &Signer) -> Result<(), String> {
         let message = rotation_message(&self.founding.hash, self.signers[n].key(), new.key());
         let signature = new.sign(CLAIM_CONTEXT, &message);
         let now = self.now(n);
         let sign = |content: &[u8]| Ok(new.sign(crate::record::CONTEXT, content));
-        self.node(n)
-            .rotate(new.key(), &signature, sign, now)
-            .unwrap();
+        self.node(n).rotate(new.key(), &signature, sign, now)
     }
 
     /// Box `n` goes on with another key, as after its peerd has gone over to it.
@@ -194,4 +196,16 @@ fn only_changes_to_the_callers_own_key_are_heard_at_the_door() {
     assert!(!hear(vec![strange, rotation.clone()], new.key()));
     assert!(!hear(vec![rotation.clone(); 7], new.key()));
     assert!(hear(vec![rotation], new.key()));
+}
+
+#[test]
+fn a_box_that_is_no_member_changes_nothing() {
+    let (mut town, _, new) = town();
+    town.ban(1);
+    assert!(town.try_rotate(1, &new).is_err());
+    town.kill(1);
+    let path = town.dirs[1].path().join("registry.db");
+    let stored = Store::open(&path).unwrap().records;
+    let mut keys = stored.iter().map(|r| &r.key);
+    assert!(keys.all(|k| k.owner != new.key() && k.kind != "rotate"));
 }

@@ -160,6 +160,9 @@ impl Node {
             let relays = &self.reach.relays;
             spine.insert("relays".into(), json!(relays[..relays.len().min(RELAYS)]));
         }
+        if self.knows_twin(now) {
+            spine.insert("twin".into(), true.into());
+        }
         if let Some(coordinate) = &self.reach.coordinate {
             spine.insert("coordinate".into(), json!(coordinate));
         }

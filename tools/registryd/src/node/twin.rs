@@ -3,7 +3,8 @@
 //!
 //! One record that this box does not remember proves nothing: a box restored from a backup gets
 //! its own last words from the others. A second one, signed after this box has answered the
-//! first, does.
+//! first, does. Who knows says so in its own record (`twin`), which is proof enough for the
+//! other, and goes on answering until the other says so too: words may overtake one another.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const GONE: Duration = Duration::from_secs(3 * 3600);
 /// What another box has said with this box's key.
 #[derive(Debug, Default)]
 pub(super) struct Twin {
-    /// Versions of its `box` records, one for each answer of this box.
+    /// Its `box` records that were heard; one that says that it knows of this box counts twice.
     heard: u32,
     /// How often others are still asked.
     asks: u32,
@@ -39,6 +40,11 @@ impl Node {
         let (at, addresses) = self.twin.last.as_ref()?;
         let lives = now.at.saturating_duration_since(*at) < GONE;
         (self.twin.heard > 1 && lives).then_some(addresses)
+    }
+
+    /// Whether this box knows of another with its key.
+    pub(super) fn knows_twin(&self, now: Now) -> bool {
+        self.twin(now).is_some()
     }
 
     /// Looks for `box` records of this box's key that are above all that this box has signed.
@@ -56,21 +62,22 @@ impl Node {
             .flatten()
             .filter_map(|a| a.as_str()?.parse().ok())
             .collect();
-        self.twin.heard = self.twin.heard.saturating_add(1);
-        // A living one answers to that, and is answered once more: it needs two words as well.
-        // No more than that, lest the two never end.
-        if self.twin.heard <= 2 {
-            self.renew_soon(now);
-        }
+        let knew = self.knows_twin(now);
+        let knows = spine.and_then(|s| s.get("twin")).and_then(Value::as_bool) == Some(true);
+        self.twin.heard = self.twin.heard.saturating_add(if knows { 2 } else { 1 });
+        self.twin.last = Some((now.at, addresses.clone()));
         if self.twin.heard == 1 {
             self.twin.asks = ASKS;
             self.ask_for_twin(now);
-        } else if self.twin.heard == 2 {
+        } else if !knew {
             log::error!(
                 "another box, at {addresses:?}, uses the key of this one: one of the two needs a key of its own"
             );
         }
-        self.twin.last = Some((now.at, addresses));
+        // When both have said that they know there is nothing more to say.
+        if !(knew && knows) {
+            self.renew_soon(now);
+        }
     }
 
     /// Looks soon for another word of the other box, if one word was heard.

@@ -380,6 +380,14 @@ fn dns(document: &Value) -> Part {
     if listening == 0 {
         return Part::new(name, State::Down, "it listens nowhere").hint("journalctl -u guifi-dnsd");
     }
+    let hosted = document["hosted"].as_array().into_iter().flatten();
+    let faulty =
+        hosted.filter_map(|zone| Some((zone["domain"].as_str()?, zone["fault"].as_str()?)));
+    if let Some((domain, fault)) = faulty.into_iter().next() {
+        let domain = domain.trim_end_matches('.');
+        return Part::new(name, State::Degraded, format!("zone {domain}: {fault}"))
+            .hint("guifi-dns hosted");
+    }
     Part::new(name, State::Ok, format!("answers on {listening} addresses"))
 }
 

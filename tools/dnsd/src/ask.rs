@@ -9,7 +9,7 @@ use hickory_proto::rr::{Name as HickoryName, RData, RecordType};
 use crate::board::Snapshot;
 use crate::name::Name;
 use crate::query::Question;
-use crate::respond::{Outcome, Transport, respond};
+use crate::respond::{Client, Outcome, Transport, respond};
 
 /// A query for `name`, with EDNS of `size` octets if given.
 pub(crate) fn query(name: &str, rtype: RecordType, size: Option<u16>) -> Message {
@@ -28,7 +28,11 @@ pub(crate) fn query(name: &str, rtype: RecordType, size: Option<u16>) -> Message
 pub(crate) fn raw(snapshot: &Snapshot, bytes: &[u8], transport: Transport) -> (Outcome, Vec<u8>) {
     let mut out = Vec::new();
     let mut question = Question::default();
-    let outcome = respond(snapshot, &mut question, bytes, transport, true, &mut out);
+    let client = Client {
+        known: true,
+        inside: true,
+    };
+    let outcome = respond(snapshot, &mut question, bytes, transport, client, &mut out);
     (outcome, out)
 }
 

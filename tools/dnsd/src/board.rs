@@ -1,12 +1,14 @@
 //! What the workers answer from: one immutable snapshot, replaced as a whole. A reader looks
 //! at one number per batch of questions and takes no lock while it stays the same.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::hosted::Hosted;
 use crate::name::Name;
 use crate::query::Question;
+use crate::respond::Client;
 use crate::zone::Zones;
 
 /// Who is resolved for, and which zones have servers of their own.
@@ -27,11 +29,30 @@ impl Policy {
             || self.networks.iter().any(|&network| within(client, network))
     }
 
+    /// What may be told to `client`, and done for it.
+    pub fn client(&self, client: IpAddr) -> Client {
+        let known = self.knows(client);
+        Client {
+            known,
+            inside: known || private(client.to_canonical()),
+        }
+    }
+
     /// Whether the name of `question` is in a zone with servers of its own.
     pub fn conditional(&self, question: &Question) -> bool {
         self.zones
             .iter()
             .any(|zone| question.ends_with(zone.wire(), zone.labels().count()))
+    }
+}
+
+/// The networks that guifi.net uses, and those that any link may have.
+fn private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => {
+            a.is_private() || within(address, (Ipv4Addr::new(100, 64, 0, 0).into(), 10))
+        }
+        IpAddr::V6(a) => a.is_unique_local(),
     }
 }
 
@@ -67,6 +88,21 @@ pub struct Snapshot {
     pub zones: Arc<Zones>,
     /// The clients.
     pub policy: Arc<Policy>,
+    /// Hosted zones as clients inside see them.
+    pub internal: Arc<Hosted>,
+    /// Hosted zones as all others see them.
+    pub external: Arc<Hosted>,
+}
+
+impl Snapshot {
+    /// The hosted zones that a client inside or outside sees.
+    pub fn hosted(&self, inside: bool) -> &Hosted {
+        if inside {
+            &self.internal
+        } else {
+            &self.external
+        }
+    }
 }
 
 /// Told after a change, so that an idle reader lets go of the old snapshot.

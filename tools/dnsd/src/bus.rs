@@ -28,8 +28,7 @@ impl Reads {
     }
 
     fn show(&self, zone: &str) -> Result<OwnedFd, Failure> {
-        let zones = self.0.board.get().zones.clone();
-        let text = text::show(&zones, zone)
+        let text = text::show(&self.0.board.get(), zone)
             .ok_or_else(|| Failure::NotFound(format!("there is no zone '{zone}' here")))?;
         Ok(sealed_file(text.as_bytes())?)
     }
@@ -78,6 +77,7 @@ pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
         "serial": zones.community.as_ref().map(|apex| apex.serial),
         "registry_records": overview.records,
         "zones": listed,
+        "hosted": parts.hosted(),
         "upstreams": { "servers": servers, "source": upstreams.source },
         "counters": parts.totals(),
         "cache": {

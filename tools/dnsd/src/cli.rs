@@ -1,5 +1,7 @@
 //! The command lines, types only, so that manuals and tests can read them.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 /// Name service of a community's box.
@@ -30,6 +32,15 @@ pub enum Action {
     Status,
     /// List the zones.
     Zones,
+    /// List the zones that this box hosts beside the community's.
+    Hosted,
+    /// Look through a master file before it is used.
+    Check {
+        /// Name of the zone.
+        zone: String,
+        /// The master file.
+        file: PathBuf,
+    },
     /// Print a zone as a master file.
     Show {
         /// Zone of the network (vic), or a domain; the community's domain is everything.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Action, Command};
 use crate::encode::rtype::OPT;
+use crate::hosted;
 use crate::name::Name;
 use crate::text::{data, owner};
 
@@ -36,8 +38,14 @@ fn run(cli: &Command, out: &mut impl Write) -> Result<(), Error> {
         Action::Zones => {
             let document = describe()?;
             let zones = &document["zones"];
-            print(out, cli.json.then_some(zones), || table(zones))
+            print(out, cli.json.then_some(zones), || table(ZONES, zones))
         }
+        Action::Hosted => {
+            let document = describe()?;
+            let hosted = &document["hosted"];
+            print(out, cli.json.then_some(hosted), || table(HOSTED, hosted))
+        }
+        Action::Check { zone, file } => check(cli.json, zone, file, out),
         Action::Show { zone } => {
             let text = show(zone)?;
             let document = json!({ "zone": zone, "text": text });
@@ -149,13 +157,30 @@ fn status(d: &Value) -> String {
     lines.join("\n") + "\n"
 }
 
-fn table(zones: &Value) -> String {
-    let head = ["DOMAIN", "SERIAL", "PARTS", "BOXES", "INSTANCES", "RECORDS"].map(String::from);
-    let keys = ["domain", "serial", "parts", "boxes", "instances", "records"];
-    let rows = list(zones).map(|zone| keys.map(|key| text(&zone[key])));
+/// Columns: their heads, and the members that stand in them.
+const ZONES: [(&str, &str); 6] = [
+    ("DOMAIN", "domain"),
+    ("SERIAL", "serial"),
+    ("PARTS", "parts"),
+    ("BOXES", "boxes"),
+    ("INSTANCES", "instances"),
+    ("RECORDS", "records"),
+];
+const HOSTED: [(&str, &str); 6] = [
+    ("DOMAIN", "domain"),
+    ("VIEW", "view"),
+    ("KIND", "kind"),
+    ("SERIAL", "serial"),
+    ("RECORDS", "records"),
+    ("FAULT", "fault"),
+];
+
+fn table(columns: [(&str, &str); 6], zones: &Value) -> String {
+    let head = columns.map(|(head, _)| head.to_owned());
+    let rows = list(zones).map(|zone| columns.map(|(_, key)| text(&zone[key])));
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..keys.len()).map(width).collect();
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let line = |row: &[String; 6]| {
         let cells = row
             .iter()
@@ -164,6 +189,45 @@ fn table(zones: &Value) -> String {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
+}
+
+/// Looks through a master file without the daemon.
+fn check(as_json: bool, zone: &str, file: &Path, out: &mut impl Write) -> Result<(), Error> {
+    let name = Name::parse(zone).filter(|name| name.labels().count() > 0);
+    let name = name
+        .ok_or_else(|| Error::usage(format!("'{zone}' is not a name")))?
+        .lower();
+    let attempt = |e: String| Error::failed(format!("cannot check {zone}: {e}"));
+    let text = hosted::file::load(file).map_err(attempt)?;
+    let (records, findings) = match hosted::file::read(&text, Some(file), &name) {
+        Ok(records) => {
+            let content = hosted::content::Content::of(&name, records);
+            (content.records(), hosted::check::check(&content))
+        }
+        Err(fault) => {
+            let mut findings = hosted::check::Findings::default();
+            findings.faults.push(fault.to_string());
+            (0, findings)
+        }
+    };
+    let document = json!({
+        "domain": name.to_string(), "records": records,
+        "faults": findings.faults, "doubts": findings.doubts,
+    });
+    print(out, as_json.then_some(&document), || {
+        let mut lines: Vec<String> = Vec::new();
+        lines.extend(findings.faults.iter().map(|text| format!("fault: {text}")));
+        lines.extend(findings.doubts.iter().map(|text| format!("doubt: {text}")));
+        if findings.faults.is_empty() {
+            lines.push(format!("{name} can be loaded: {records} records"));
+        }
+        lines.join("\n") + "\n"
+    })?;
+    if findings.faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::silent(Kind::Failed))
+    }
 }
 
 fn query(as_json: bool, name: &str, rtype: &str, out: &mut impl Write) -> Result<(), Error> {

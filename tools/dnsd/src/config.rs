@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use guifi_core::{Error, Kind, Root};
 use serde::Deserialize;
 
+use crate::hosted::View;
+use crate::hosted::spec::{Access, Source, Spec};
 use crate::name::Name;
 
 /// The file as written; see guifi-dnsd.toml(5).
@@ -20,6 +23,7 @@ pub struct Written {
     cache_bytes: usize,
     upstream: WrittenUpstream,
     tcp: WrittenTcp,
+    zones: BTreeMap<String, WrittenZone>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -37,6 +41,22 @@ struct WrittenTcp {
     idle_seconds: u32,
 }
 
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenZone {
+    file: Option<PathBuf>,
+    view: WrittenView,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum WrittenView {
+    #[default]
+    All,
+    Internal,
+    External,
+}
+
 impl Default for Written {
     fn default() -> Self {
         Self {
@@ -47,6 +67,7 @@ impl Default for Written {
             cache_bytes: 2 << 20,
             upstream: WrittenUpstream::default(),
             tcp: WrittenTcp::default(),
+            zones: BTreeMap::new(),
         }
     }
 }
@@ -84,6 +105,8 @@ pub struct Settings {
     pub tcp_per_client: usize,
     /// How long a silent TCP connection is kept.
     pub tcp_idle: Duration,
+    /// Zones that are hosted here.
+    pub hosted: Vec<Spec>,
 }
 
 /// The most workers that are started by themselves.
@@ -135,8 +158,29 @@ impl Settings {
             tcp_connections: written.tcp.connections,
             tcp_per_client: written.tcp.per_client,
             tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
+            hosted: written.zones.iter().map(hosted).collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
+    let name = Name::parse(text).filter(|name| text.is_ascii() && name.labels().count() > 0);
+    let name = name.ok_or_else(|| wrong("zones", text, "a domain name"))?;
+    let file = written.file.as_ref().filter(|file| file.is_absolute());
+    let file = file.ok_or_else(|| wrong("zones", text, "a zone with an absolute 'file'"))?;
+    Ok(Spec {
+        name: name.lower(),
+        views: match written.view {
+            WrittenView::All => vec![View::Internal, View::External],
+            WrittenView::Internal => vec![View::Internal],
+            WrittenView::External => vec![View::External],
+        },
+        source: Source::File(file.clone()),
+        key: None,
+        transfer: Access::default(),
+        notify: Vec::new(),
+        update: Access::default(),
+    })
 }
 
 fn wrong(key: &str, value: &str, wanted: &str) -> Error {
@@ -185,7 +229,7 @@ mod tests {
         let written: Written = toml::from_str(&uncommented).unwrap();
         assert_eq!(written, Written::default());
         let keys: toml::Table = toml::from_str(&uncommented).unwrap();
-        assert_eq!(keys.len(), 7, "every key is shown: {keys:?}");
+        assert_eq!(keys.len(), 8, "every key is shown: {keys:?}");
     }
 
     #[test]
@@ -197,6 +241,10 @@ mod tests {
             ("allow = ['x']", "allow"),
             ("[upstream]\nservers = ['dns']", "upstream.servers"),
             ("[upstream.zones]\n'a..b' = ['10.0.0.1']", "upstream.zones"),
+            ("[zones.'a..b']\nfile = '/x'", "zones"),
+            ("[zones.'.']\nfile = '/x'", "zones"),
+            ("[zones.a]\nfile = 'x'", "zones"),
+            ("[zones.a]", "zones"),
         ] {
             let error = check(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);

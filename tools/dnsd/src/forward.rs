@@ -140,8 +140,14 @@ impl Forwarder {
         lock(&self.cache).clear();
     }
 
-    /// Answers `message`, a query that is not ours.
-    pub async fn answer(self: &Arc<Self>, message: &[u8], transport: Transport) -> Vec<u8> {
+    /// Answers `message`, a query that is not ours: asked at `at`, or, if that is empty, at the
+    /// servers for its name.
+    pub async fn answer(
+        self: &Arc<Self>,
+        message: &[u8],
+        transport: Transport,
+        at: &[SocketAddr],
+    ) -> Vec<u8> {
         let Ok(query) = Message::from_vec(message) else {
             return error_header(message, ResponseCode::FormErr).to_vec();
         };
@@ -159,7 +165,11 @@ impl Forwarder {
             dnssec_ok: question.edns.is_some_and(|edns| edns.dnssec_ok),
             checking_disabled: query.metadata.checking_disabled,
         };
-        let servers = self.servers(&question);
+        let servers = if at.is_empty() {
+            self.servers(&question)
+        } else {
+            at.to_vec()
+        };
         let now = Instant::now();
         let known = lock(&self.cache).get(&key, now);
         let stored = match known.filter(|stored| stored.fresh(now)) {

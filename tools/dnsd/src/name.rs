@@ -128,7 +128,7 @@ pub(crate) fn push_label(wire: &mut Vec<u8>, label: &[u8]) -> Option<()> {
 }
 
 /// The octet that the text after a backslash stands for, and how many characters it takes.
-fn unescape(text: &[u8]) -> Option<(u8, usize)> {
+pub(crate) fn unescape(text: &[u8]) -> Option<(u8, usize)> {
     let first = *text.first()?;
     if !first.is_ascii_digit() {
         return Some((first, 1));

@@ -88,27 +88,38 @@ impl Question {
         }
     }
 
+    /// Asks for `name` (in wire form) instead; `false` if it is no name.
+    pub fn set(&mut self, name: &[u8], rtype: u16) -> bool {
+        self.rtype = rtype;
+        self.take_name(name) == Some(name.len())
+    }
+
     fn read_name(&mut self, message: &[u8]) -> Option<usize> {
-        let mut at = HEADER;
+        Some(HEADER + self.take_name(message.get(HEADER..)?)?)
+    }
+
+    /// Takes the name at the beginning of `bytes`; gives its length.
+    fn take_name(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
         self.labels = 0;
         loop {
-            let length = usize::from(*message.get(at)?);
+            let length = usize::from(*bytes.get(at)?);
             if length == 0 {
                 break;
             }
             if length > 63 {
                 return None; // a pointer, or worse
             }
-            *self.starts.get_mut(self.labels)? = u8::try_from(at - HEADER).ok()?;
+            *self.starts.get_mut(self.labels)? = u8::try_from(at).ok()?;
             self.labels += 1;
             at += 1 + length;
         }
-        self.length = at + 1 - HEADER;
+        self.length = at + 1;
         let lower = self.name.get_mut(..self.length)?;
-        lower.copy_from_slice(message.get(HEADER..=at)?);
+        lower.copy_from_slice(bytes.get(..=at)?);
         lower.make_ascii_lowercase();
-        *self.starts.get_mut(self.labels)? = u8::try_from(self.length - 1).ok()?;
-        Some(at + 1)
+        *self.starts.get_mut(self.labels)? = u8::try_from(at).ok()?;
+        Some(self.length)
     }
 
     fn read_edns(&mut self, record: &[u8]) -> bool {

@@ -1,14 +1,19 @@
 //! Answers: for plain questions by copying what was encoded in advance, for all others through
 //! hickory's codec.
 
+mod answer;
+
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::DNSClass;
 
+pub(crate) use answer::{Answer, Code, flag};
+
 use crate::board::Snapshot;
 use crate::encode::{HEADER, rtype};
+use crate::hosted;
 use crate::query::{Kind, Question};
-use crate::table::{Found, Set};
-use crate::zone::{Apex, UDP_LIMIT};
+use crate::table::Found;
+use crate::zone::UDP_LIMIT;
 
 /// The size of an answer on UDP for those without EDNS.
 const PLAIN_LIMIT: usize = 512;
@@ -35,6 +40,8 @@ pub enum Outcome {
     NoData,
     /// There is no such name.
     NxDomain,
+    /// Told who answers for the name.
+    Referral,
     /// Told to come by TCP.
     Truncated,
     /// Refused: class, kind of question, or a name that this client may not ask for.
@@ -47,41 +54,30 @@ pub enum Outcome {
     Drop,
 }
 
-/// Header flags.
-mod flag {
-    pub(super) const QR: u8 = 0x80;
-    pub(super) const AA: u8 = 0x04;
-    pub(super) const TC: u8 = 0x02;
-    pub(super) const RD: u8 = 0x01;
-    pub(super) const RA: u8 = 0x80;
-    pub(super) const CD: u8 = 0x10;
+/// Who asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Client {
+    /// It is resolved for.
+    pub known: bool,
+    /// It sees the internal view of hosted zones.
+    pub inside: bool,
 }
 
-/// Answers `message` into `out`. `known` says that the client is one we resolve for.
+/// Answers `message` into `out`.
 pub fn respond(
     snapshot: &Snapshot,
     question: &mut Question,
     message: &[u8],
     transport: Transport,
-    known: bool,
+    client: Client,
     out: &mut Vec<u8>,
 ) -> Outcome {
     out.clear();
     match question.read(message) {
-        Kind::Plain => plain(snapshot, question, message, transport, known, out),
-        Kind::Unusual => unusual(snapshot, question, message, transport, known, out),
+        Kind::Plain => plain(snapshot, question, message, transport, client, out),
+        Kind::Unusual => unusual(snapshot, question, message, transport, client, out),
         Kind::Noise => Outcome::Drop,
     }
-}
-
-/// The response code in a header.
-#[derive(Clone, Copy)]
-struct Code(u8);
-
-impl Code {
-    const NO_ERROR: Self = Self(0);
-    const NX_DOMAIN: Self = Self(3);
-    const REFUSED: Self = Self(5);
 }
 
 fn plain(
@@ -89,13 +85,13 @@ fn plain(
     question: &Question,
     message: &[u8],
     transport: Transport,
-    known: bool,
+    client: Client,
     out: &mut Vec<u8>,
 ) -> Outcome {
     let mut answer = Answer {
         question,
         message,
-        known,
+        known: client.known,
         limit: match (transport, question.edns) {
             (Transport::Tcp, _) => TCP_LIMIT,
             (Transport::Udp, None) => PLAIN_LIMIT,
@@ -113,7 +109,14 @@ fn plain(
         return answer.refuse();
     }
     let zones = &snapshot.zones;
-    let Some(apex) = zones.apex(question) else {
+    let apex = zones.apex(question);
+    if let Some(zone) = snapshot.hosted(client.inside).find(question)
+        && apex.is_none_or(|apex| apex.labels <= zone.labels)
+    {
+        return hosted::answer::answer(zone, &mut answer);
+    }
+    let known = client.known;
+    let Some(apex) = apex else {
         return if known {
             Outcome::Forward
         } else {
@@ -136,125 +139,9 @@ fn plain(
                 answer.refuse()
             }
         }
-        Found::NoData => answer.negative(apex, Code::NO_ERROR),
-        Found::Missing => answer.negative(apex, Code::NX_DOMAIN),
+        Found::NoData => answer.negative(apex.labels, &apex.soa, Code::NO_ERROR),
+        Found::Missing => answer.negative(apex.labels, &apex.soa, Code::NX_DOMAIN),
     }
-}
-
-/// An answer being written.
-struct Answer<'a> {
-    question: &'a Question,
-    message: &'a [u8],
-    known: bool,
-    limit: usize,
-    out: &'a mut Vec<u8>,
-}
-
-impl Answer<'_> {
-    /// Header and question.
-    fn begin(&mut self, flags: u8, code: Code) {
-        let query = self.message;
-        self.out.extend_from_slice(&query[..2]);
-        let high = flag::QR | flags | (query[2] & flag::RD);
-        let recursion = if self.known { flag::RA } else { 0 };
-        self.out.push(high);
-        self.out.push(recursion | (query[3] & flag::CD) | code.0);
-        self.out.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
-        self.out
-            .extend_from_slice(&query[HEADER..self.question.end()]);
-    }
-
-    fn opt_size(&self) -> usize {
-        if self.question.edns.is_some() { OPT } else { 0 }
-    }
-
-    /// OPT, if the question had one.
-    fn finish(&mut self, extended_code: u8) {
-        if let Some(edns) = self.question.edns {
-            let dnssec = if edns.dnssec_ok { 0x80 } else { 0 };
-            let [high, low] = (UDP_LIMIT as u16).to_be_bytes();
-            let opt = [
-                0,
-                0,
-                rtype::OPT as u8,
-                high,
-                low,
-                extended_code,
-                0,
-                dnssec,
-                0,
-                0,
-                0,
-            ];
-            self.out.extend_from_slice(&opt);
-            self.out[11] += 1;
-        }
-    }
-
-    fn refuse(&mut self) -> Outcome {
-        self.begin(0, Code::REFUSED);
-        self.finish(0);
-        Outcome::Refused
-    }
-
-    fn positive(&mut self, set: Set<'_>) -> Outcome {
-        self.begin(flag::AA, Code::NO_ERROR);
-        let mut room = self.limit.saturating_sub(self.out.len() + self.opt_size());
-        if set.answer.len() > room {
-            self.out[2] |= flag::TC;
-            if self.question.edns.is_none() {
-                // Avahi's client shows what is there and never comes by TCP.
-                let (count, length) = fitting(set.answer, room);
-                self.out[6..8].copy_from_slice(&count.to_be_bytes());
-                self.out.extend_from_slice(&set.answer[..length]);
-            }
-            self.finish(0);
-            return Outcome::Truncated;
-        }
-        self.out[6..8].copy_from_slice(&set.count.to_be_bytes());
-        self.out.extend_from_slice(set.answer);
-        room -= set.answer.len();
-        let mut more = 0u8;
-        for (count, bytes) in set.groups() {
-            if bytes.len() > room || more > 200 {
-                break; // worth having, not worth a second question by TCP
-            }
-            room -= bytes.len();
-            more += count;
-            self.out.extend_from_slice(bytes);
-        }
-        self.out[11] = more;
-        self.finish(0);
-        Outcome::Answer
-    }
-
-    fn negative(&mut self, apex: &Apex, code: Code) -> Outcome {
-        self.begin(flag::AA, code);
-        self.out[9] = 1;
-        let offset = (HEADER + self.question.offset(apex.labels)) as u16; // below 512
-        self.out.extend_from_slice(&(0xc000 | offset).to_be_bytes());
-        self.out.extend_from_slice(&apex.soa);
-        self.finish(0);
-        if code.0 == Code::NX_DOMAIN.0 {
-            Outcome::NxDomain
-        } else {
-            Outcome::NoData
-        }
-    }
-}
-
-/// How many whole records of `answer` fit into `room`, and their octets. The owner of each is a
-/// pointer to the question.
-fn fitting(answer: &[u8], room: usize) -> (u16, usize) {
-    let (mut count, mut end) = (0, 0);
-    while let Some(&[high, low]) = answer.get(end + 10..end + 12) {
-        let next = end + 12 + usize::from(u16::from_be_bytes([high, low]));
-        if next > room || next > answer.len() {
-            break;
-        }
-        (count, end) = (count + 1, next);
-    }
-    (count, end)
 }
 
 /// Messages that are not plain.
@@ -263,7 +150,7 @@ fn unusual(
     question: &mut Question,
     message: &[u8],
     transport: Transport,
-    known: bool,
+    client: Client,
     out: &mut Vec<u8>,
 ) -> Outcome {
     let Ok(query) = Message::from_vec(message) else {
@@ -290,7 +177,7 @@ fn unusual(
         return Outcome::Failed;
     };
     match question.read(&plain_form) {
-        Kind::Plain => plain(snapshot, question, &plain_form, transport, known, out),
+        Kind::Plain => plain(snapshot, question, &plain_form, transport, client, out),
         _ => {
             out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
             Outcome::Failed

@@ -13,8 +13,10 @@ use crate::bus;
 use crate::config::Settings;
 use crate::feed::Standing;
 use crate::forward::Forwarder;
+use crate::hosted::holder::{self, Holder, Order};
 use crate::keeper::{Keeper, News, Overview};
 use crate::listen::{Listener, Report};
+use crate::resolve;
 use crate::respond::Transport;
 use crate::stats::{Totals, sum};
 use crate::tcp::{Limits, Tcp};
@@ -38,6 +40,7 @@ pub struct Parts {
     /// The way to the keeper.
     pub news: Sender<News>,
     overview: Arc<Mutex<Overview>>,
+    reports: Arc<Mutex<Vec<holder::Report>>>,
     workers: Arc<Vec<Worker>>,
     tcp: Arc<Tcp>,
 }
@@ -46,6 +49,14 @@ impl Parts {
     /// What the keeper has.
     pub fn overview(&self) -> Overview {
         self.overview
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// How the hosted zones are.
+    pub fn hosted(&self) -> Vec<holder::Report> {
+        self.reports
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -67,6 +78,7 @@ pub struct Service {
     thread: Option<JoinHandle<()>>,
     workers: Arc<Vec<Worker>>,
     keeper: Keeper,
+    holder: Holder,
 }
 
 impl Service {
@@ -77,6 +89,7 @@ impl Service {
     pub fn start(root: &Root, settings: Settings) -> Result<Self, Error> {
         let board = Arc::new(Board::default());
         let keeper = Keeper::start(root, &board)?;
+        let holder = Holder::start(root, &board, settings.hosted.clone())?;
         let forwarder = Forwarder::new(root, &settings);
         let tcp = Tcp::new(&board, &forwarder, limits(&settings));
         let (jobs, inbox) = mpsc::channel(JOBS);
@@ -90,6 +103,7 @@ impl Service {
             standing: Standing::default(),
             news: keeper.news(),
             overview: keeper.overview(),
+            reports: holder.reports(),
             workers: workers.clone(),
             tcp: tcp.clone(),
         });
@@ -123,6 +137,7 @@ impl Service {
             thread: Some(thread),
             workers,
             keeper,
+            holder,
         })
     }
 
@@ -130,6 +145,10 @@ impl Service {
     pub fn reconfigure(&self, settings: Settings) {
         self.forwarder.reconfigure(&settings);
         self.tcp.reconfigure(limits(&settings));
+        let _ = self
+            .holder
+            .orders()
+            .send(Order::Configure(settings.hosted.clone())); // it ends last
         // The receiver lives as long as the thread does.
         let _ = self.settings.send(settings);
     }
@@ -143,6 +162,7 @@ impl Service {
         let ended = self.thread.take().map(JoinHandle::join);
         drop(self.workers);
         drop(self.keeper);
+        drop(self.holder);
         match ended {
             Some(Err(_)) => Err(Error::failed("a part of the service had ended")),
             _ => Ok(()),
@@ -167,7 +187,7 @@ async fn run(
     let first = settings.borrow().clone();
     let (own, missing) = listener.bind(&first);
     let _ = parts.news.send(News::Server(own)); // the keeper ends last
-    tokio::spawn(forward(parts.forwarder.clone(), jobs));
+    tokio::spawn(forward(parts.clone(), jobs));
     let news = parts.news.clone();
     let tell = move |own| drop(news.send(News::Server(own)));
     tokio::spawn(listener.follow(settings, tell, missing));
@@ -175,16 +195,17 @@ async fn run(
 }
 
 /// Answers what the workers hand over.
-async fn forward(forwarder: Arc<Forwarder>, mut jobs: mpsc::Receiver<Job>) {
+async fn forward(parts: Arc<Parts>, mut jobs: mpsc::Receiver<Job>) {
     let places = Arc::new(Semaphore::new(WAITING));
     while let Some(job) = jobs.recv().await {
         let Ok(place) = places.clone().try_acquire_owned() else {
             continue; // lost, as on the way: the client asks again
         };
-        let forwarder = forwarder.clone();
+        let parts = parts.clone();
         tokio::spawn(async move {
             let _place = place;
-            let answer = forwarder.answer(&job.message, Transport::Udp).await;
+            let (snapshot, way) = (parts.board.get(), Transport::Udp);
+            let answer = resolve::answer(snapshot, &parts.forwarder, &job.message, way).await;
             // A full queue loses the answer, as the network might.
             let _ = job.socket.send_to(&answer, job.client);
         });

@@ -17,6 +17,8 @@ pub struct Totals {
     pub nodata: u64,
     /// The name does not exist.
     pub nxdomain: u64,
+    /// Told who answers for the name.
+    pub referrals: u64,
     /// Told to ask by TCP.
     pub truncated: u64,
     /// Refused.
@@ -37,6 +39,7 @@ impl Totals {
             Outcome::Answer => &mut self.answers,
             Outcome::NoData => &mut self.nodata,
             Outcome::NxDomain => &mut self.nxdomain,
+            Outcome::Referral => &mut self.referrals,
             Outcome::Truncated => &mut self.truncated,
             Outcome::Refused => &mut self.refused,
             Outcome::Failed => &mut self.failed,
@@ -51,6 +54,7 @@ impl Totals {
             self.answers,
             self.nodata,
             self.nxdomain,
+            self.referrals,
             self.truncated,
             self.refused,
             self.failed,
@@ -60,7 +64,7 @@ impl Totals {
     }
 }
 
-const FIELDS: usize = 9;
+const FIELDS: usize = 10;
 
 /// The counters of one worker; only that worker adds to them.
 #[derive(Debug, Default)]
@@ -91,6 +95,7 @@ pub fn sum<'a>(counters: impl IntoIterator<Item = &'a Counters>) -> Totals {
         answers,
         nodata,
         nxdomain,
+        referrals,
         truncated,
         refused,
         failed,
@@ -102,6 +107,7 @@ pub fn sum<'a>(counters: impl IntoIterator<Item = &'a Counters>) -> Totals {
         answers,
         nodata,
         nxdomain,
+        referrals,
         truncated,
         refused,
         failed,

@@ -57,7 +57,8 @@ impl Hasher for NameHasher {
     }
 }
 
-fn hash(name: &[u8]) -> u64 {
+/// The hash of a name in lower case, the same as long as the process lives.
+pub fn hash(name: &[u8]) -> u64 {
     let mut hasher = NameHash.build_hasher();
     hasher.write(name);
     hasher.finish()
@@ -119,6 +120,11 @@ impl Table {
     /// type). Names in between are added, so that they answer "no such type".
     pub fn pack(mut nodes: Nodes, parts: u16) -> Self {
         complete(&mut nodes);
+        Self::pack_exact(&nodes, parts)
+    }
+
+    /// Packs `nodes` and nothing else.
+    pub fn pack_exact(nodes: &Nodes, parts: u16) -> Self {
         let mut table = Self {
             parts,
             names: nodes.len(),
@@ -127,7 +133,7 @@ impl Table {
         let slots = (nodes.len() * 3 / 2 + 1).next_power_of_two();
         let mut index = vec![0u32; slots];
         let mut arena = Vec::new();
-        for (lower, (name, sets)) in &nodes {
+        for (lower, (name, sets)) in nodes {
             let Ok(offset) = u32::try_from(arena.len() + 1) else {
                 break; // 4 GiB of one zone: the registry's limits lie far below
             };
@@ -193,7 +199,8 @@ impl Table {
         }
     }
 
-    fn node(&self, name: &[u8]) -> Option<Node<'_>> {
+    /// The node of `name` (in front of the apex).
+    pub fn node(&self, name: &[u8]) -> Option<Node<'_>> {
         let mask = self.index.len().checked_sub(1)?;
         let mut slot = hash(name) as usize & mask;
         loop {
@@ -266,7 +273,13 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn find(&self, rtype: u16) -> Found<'a> {
+    /// Whether there is nothing at the name itself.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The set of a type.
+    pub fn find(&self, rtype: u16) -> Found<'a> {
         // Any type: one set will do (RFC 8482 section 4.1).
         let found = self
             .sets()

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::board::Board;
 use crate::forward::Forwarder;
 use crate::query::Question;
+use crate::resolve;
 use crate::respond::{Outcome, Transport, respond};
 use crate::stats::{Counters, Totals};
 
@@ -92,9 +93,9 @@ impl Tcp {
             let mut totals = Totals::default();
             let outcome = {
                 let snapshot = self.board.get();
-                let known = snapshot.policy.knows(client.ip());
+                let who = snapshot.policy.client(client.ip());
                 let way = Transport::Tcp;
-                respond(&snapshot, &mut question, &message, way, known, &mut out)
+                respond(&snapshot, &mut question, &message, way, who, &mut out)
             };
             totals.count(outcome);
             self.counters.add(&totals);
@@ -102,7 +103,8 @@ impl Tcp {
                 return Ok(()); // not a client of ours
             }
             if outcome == Outcome::Forward {
-                out = self.forwarder.answer(&message, Transport::Tcp).await;
+                let way = Transport::Tcp;
+                out = resolve::answer(self.board.get(), &self.forwarder, &message, way).await;
             }
             let length = u16::try_from(out.len()).map_err(io::Error::other)?;
             let framed = [&length.to_be_bytes()[..], &out].concat();

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name as WireName, RData, Record};
 
+use crate::board::Snapshot;
 use crate::encode::rtype;
 use crate::name::Name;
 use crate::table::{Set, Table};
@@ -12,7 +13,8 @@ use crate::zone::{Apex, Zones, zone_name};
 
 /// The zone that people call `zone`: a zone of the network (`vic`), a domain, or the
 /// community's own domain, which has all zones below it. `None` if there is no such zone.
-pub fn show(zones: &Zones, zone: &str) -> Option<String> {
+pub fn show(snapshot: &Snapshot, zone: &str) -> Option<String> {
+    let zones = &*snapshot.zones;
     let name = Name::parse(zone.trim_end_matches('.'))?.lower();
     if let Some(apex) = &zones.community {
         if zone.is_empty() || name == apex.name {
@@ -30,6 +32,16 @@ pub fn show(zones: &Zones, zone: &str) -> Option<String> {
             table(&mut text, &built.apex, &built.table);
             return Some(text);
         }
+    }
+    let hosted = [&snapshot.internal, &snapshot.external];
+    if let Some(hosted) = hosted.iter().find_map(|view| view.get(&name)) {
+        let mut text = String::new();
+        let mut tables: Vec<_> = hosted.tables().iter().collect();
+        tables.sort_by_key(|table| table.node(b"").is_none()); // SOA comes first
+        for one in tables {
+            table(&mut text, &hosted.name, one);
+        }
+        return Some(text);
     }
     let apex = zones.local.get(name.wire())?;
     let mut text = String::new();

@@ -220,8 +220,8 @@ impl Running {
                     if client.port() == 0 {
                         return Outcome::Drop;
                     }
-                    let known = snapshot.policy.knows(client.ip());
-                    let outcome = respond(snapshot, question, message, Transport::Udp, known, out);
+                    let who = snapshot.policy.client(client.ip());
+                    let outcome = respond(snapshot, question, message, Transport::Udp, who, out);
                     if outcome == Outcome::Forward {
                         let job = Job {
                             message: message.to_vec(),

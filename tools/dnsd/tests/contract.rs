@@ -58,6 +58,7 @@ fn the_manuals_name_every_option_key_and_member() {
         "workers",
         "allow",
         "cache_bytes",
+        "zones",
         "upstream.servers",
         "upstream.zones",
         "tcp.connections",

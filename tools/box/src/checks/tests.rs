@@ -99,6 +99,13 @@ fn each_cause_is_named() {
         Down,
         "port 53 is taken on 127.0.0.1 (dnsmasq)",
     );
+    let hosted = json!([{"domain": "vall.example.", "fault": "x: line 3: 'y' is no type"}]);
+    says(
+        |e| set(&mut e.dns, "hosted", hosted),
+        "dnsd",
+        Degraded,
+        "zone vall.example: x: line 3",
+    );
     says(
         |e| {
             set(

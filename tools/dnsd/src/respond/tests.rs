@@ -48,7 +48,7 @@ fn snapshot() -> &'static Snapshot {
         builder.update(Some(&community), &store, &dirty, &[], 2);
         Snapshot {
             zones: Arc::new(builder.zones().clone()),
-            policy: Arc::default(),
+            ..Snapshot::default()
         }
     })
 }
@@ -199,7 +199,11 @@ fn strangers_get_the_community_and_nothing_else() {
         let bytes = query(name, RecordType::A, Some(1232)).to_vec().unwrap();
         let (mut out, mut question) = (Vec::new(), Question::default());
         let way = Transport::Udp;
-        let outcome = respond(snapshot(), &mut question, &bytes, way, false, &mut out);
+        let stranger = Client {
+            known: false,
+            inside: false,
+        };
+        let outcome = respond(snapshot(), &mut question, &bytes, way, stranger, &mut out);
         (outcome, Message::from_vec(&out).ok())
     };
     let (outcome, message) = ask("box-1.vic.osona.internal.");

@@ -98,7 +98,7 @@ impl World {
             .update(Some(&community), &self.store, &dirty, &server, self.serial);
         Snapshot {
             zones: Arc::new(self.builder.zones().clone()),
-            policy: Arc::default(),
+            ..Snapshot::default()
         }
     }
 }

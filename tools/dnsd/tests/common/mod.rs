@@ -55,6 +55,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with `configuration` beside the port, and waits until it is ready.
     pub fn start(bus: &Bus, configuration: &str) -> Self {
+        Self::start_with(bus, configuration, &[])
+    }
+
+    /// The same, with further files.
+    pub fn start_with(bus: &Bus, configuration: &str, files: &[(&str, &str)]) -> Self {
         let port = free_port();
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
@@ -70,6 +75,9 @@ impl Daemon {
             &format!("port = {port}\n{configuration}"),
         );
         daemon.write("/var/lib/guifi/dnsd/.keep", "");
+        for (path, text) in files {
+            daemon.write(path, text);
+        }
         daemon.run();
         daemon
     }

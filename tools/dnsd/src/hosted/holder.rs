@@ -1,0 +1,383 @@
+//! The thread that owns the hosted zones: loads them, changes them, keeps them on the disk and
+//! publishes them. A zone whose source is missing or wrong stays as it was.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use guifi_core::{Error, Root};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::blob::{self, Delta};
+use super::check::check;
+use super::content::{Change, Content};
+use super::rrset::{Record, Soa, newer};
+use super::spec::{Source, Spec};
+use super::store::{Kept, Store};
+use super::{Hosted, View, Zone, file};
+use crate::board::Board;
+use crate::encode::rtype;
+use crate::name::Name;
+use crate::state::now;
+
+/// What the holder is asked to do.
+pub enum Order {
+    /// Host these zones and no others; files are read anew.
+    Configure(Vec<Spec>),
+    /// The end.
+    Stop,
+}
+
+/// One zone for people; see net.guifi.Dns1(5).
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Its name.
+    pub domain: String,
+    /// `internal` or `external`.
+    pub view: &'static str,
+    /// `primary` or `secondary`.
+    pub kind: &'static str,
+    /// The file, or the servers.
+    pub source: String,
+    /// Its serial; none if it never was loaded.
+    pub serial: Option<u32>,
+    /// Number of records.
+    pub records: usize,
+    /// Why it is not as its source has it.
+    pub fault: Option<String>,
+    /// What is probably a mistake.
+    pub doubts: Vec<String>,
+}
+
+/// The running thread.
+pub struct Holder {
+    orders: Sender<Order>,
+    reports: Arc<Mutex<Vec<Report>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Holder {
+    /// Loads the zones of `specs`, publishes them on `board`, and goes on in a thread.
+    ///
+    /// # Errors
+    /// [`guifi_core::Kind::Failed`] if there is no thread left.
+    pub fn start(root: &Root, board: &Arc<Board>, specs: Vec<Spec>) -> Result<Self, Error> {
+        let (orders, inbox) = channel();
+        let mut holding = Holding {
+            root: root.clone(),
+            board: board.clone(),
+            store: None,
+            zones: BTreeMap::new(),
+            reports: Arc::default(),
+        };
+        holding.configure(specs);
+        let reports = holding.reports.clone();
+        let thread = std::thread::Builder::new()
+            .name("zones".into())
+            .stack_size(512 * 1024)
+            .spawn(move || holding.run(&inbox))
+            .map_err(|e| Error::failed(format!("cannot start a thread: {e}")))?;
+        Ok(Self {
+            orders,
+            reports,
+            thread: Some(thread),
+        })
+    }
+
+    /// The way to give orders.
+    pub fn orders(&self) -> Sender<Order> {
+        self.orders.clone()
+    }
+
+    /// The way to see how the zones are.
+    pub fn reports(&self) -> Arc<Mutex<Vec<Report>>> {
+        self.reports.clone()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.orders.send(Order::Stop); // it has ended already
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic was reported
+        }
+    }
+}
+
+/// A zone in one view.
+struct Held {
+    spec: Spec,
+    content: Option<Content>,
+    /// Hash of the source that the content was made of.
+    source: Vec<u8>,
+    fault: Option<String>,
+    doubts: Vec<String>,
+    published: Option<Arc<Zone>>,
+}
+
+struct Holding {
+    root: Root,
+    board: Arc<Board>,
+    store: Option<Store>,
+    zones: BTreeMap<(Name, View), Held>,
+    reports: Arc<Mutex<Vec<Report>>>,
+}
+
+impl Holding {
+    fn run(mut self, inbox: &Receiver<Order>) {
+        while let Ok(order) = inbox.recv() {
+            match order {
+                Order::Configure(specs) => self.configure(specs),
+                Order::Stop => return,
+            }
+        }
+    }
+
+    fn configure(&mut self, specs: Vec<Spec>) {
+        if !specs.is_empty() && self.store.is_none() {
+            match Store::open(&self.root) {
+                Ok(store) => self.store = Some(store),
+                Err(e) => log::error!("{e}; zones are served, and not kept"),
+            }
+        }
+        let mut before = std::mem::take(&mut self.zones);
+        for spec in specs {
+            for &view in &spec.views {
+                let key = (spec.name.clone(), view);
+                let mut held = match before.remove(&key) {
+                    Some(held) => held,
+                    None => self.kept(&key, &spec),
+                };
+                held.spec = spec.clone();
+                self.take_source(&key, &mut held);
+                self.zones.insert(key, held);
+            }
+        }
+        self.forget();
+        self.publish();
+    }
+
+    /// The zone as it was kept on the disk, or an empty one.
+    fn kept(&self, key: &(Name, View), spec: &Spec) -> Held {
+        let mut held = Held {
+            spec: spec.clone(),
+            content: None,
+            source: Vec::new(),
+            fault: None,
+            doubts: Vec::new(),
+            published: None,
+        };
+        let loaded = self.store.as_ref().map(|store| store.load((&key.0, key.1)));
+        match loaded {
+            Some(Ok(Some(kept))) => {
+                held.content = Some(content(&key.0, &kept));
+                held.source = kept.source;
+            }
+            Some(Err(e)) => log::error!("{e}; {} comes from its source", key.0),
+            _ => {}
+        }
+        held
+    }
+
+    /// Takes the zone from its file, if that has changed.
+    fn take_source(&mut self, key: &(Name, View), held: &mut Held) {
+        let Source::File(path) = &held.spec.source else {
+            return;
+        };
+        let path = self.root.join(path);
+        match read_file(&path, &key.0) {
+            Err(text) => self.fault(held, &key.0, text),
+            Ok((hash, _)) if held.source == hash && held.content.is_some() => held.fault = None,
+            Ok((hash, records)) => {
+                let mut new = Content::of(&key.0, records);
+                let findings = check(&new);
+                if let Some(first) = findings.faults.first() {
+                    let more = findings.faults.len() - 1;
+                    let more = if more > 0 {
+                        format!(", and {more} more")
+                    } else {
+                        String::new()
+                    };
+                    return self.fault(held, &key.0, format!("{}: {first}{more}", path.display()));
+                }
+                for doubt in &findings.doubts {
+                    log::warn!("{}: {doubt}", path.display());
+                }
+                held.doubts = findings.doubts;
+                let delta = held.content.as_ref().map(|old| {
+                    raise(old, &mut new);
+                    blob::between(old, &new)
+                });
+                held.fault = None;
+                held.source = hash;
+                if let Some(store) = &mut self.store {
+                    let source = (held.source.as_slice(), now());
+                    let kept = store.replace(
+                        (&key.0, key.1),
+                        source,
+                        &blob::records(&new),
+                        delta.as_ref(),
+                    );
+                    if let Err(e) = kept {
+                        log::error!("{e}; {} is served, and not kept", key.0);
+                    }
+                }
+                log::info!("{} has {} records", key.0, new.records());
+                held.content = Some(new);
+                held.published = None;
+            }
+        }
+    }
+
+    fn fault(&self, held: &mut Held, name: &Name, text: String) {
+        let state = if held.content.is_some() {
+            "stays as it was"
+        } else {
+            "is not served"
+        };
+        log::error!("{name} {state}: {text}");
+        held.fault = Some(text);
+    }
+
+    /// Forgets what is kept of zones that are hosted no more.
+    fn forget(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        for key in store.zones().unwrap_or_default() {
+            if !self.zones.contains_key(&key)
+                && let Err(e) = store.remove((&key.0, key.1))
+            {
+                log::warn!("{e}; {} stays on the disk", key.0);
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let mut views = [Vec::new(), Vec::new()];
+        let mut reports = Vec::new();
+        for ((name, view), held) in &mut self.zones {
+            if held.published.is_none() {
+                let zone = held
+                    .content
+                    .as_ref()
+                    .and_then(|content| Zone::new(content, false));
+                held.published = zone.map(Arc::new);
+            }
+            if let Some(zone) = &held.published {
+                views[usize::from(*view == View::External)].push(zone.clone());
+            }
+            reports.push(report(name, *view, held));
+        }
+        *self.reports.lock().unwrap_or_else(PoisonError::into_inner) = reports;
+        let [internal, external] = views.map(|zones| Arc::new(Hosted::new(zones)));
+        self.board.change(|snapshot| {
+            snapshot.internal = internal;
+            snapshot.external = external;
+        });
+    }
+}
+
+fn report(name: &Name, view: View, held: &Held) -> Report {
+    let (kind, source) = match &held.spec.source {
+        Source::File(path) => ("primary", path.display().to_string()),
+        Source::Primaries(servers) => {
+            let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+            ("secondary", servers.join(" "))
+        }
+    };
+    Report {
+        domain: name.to_string(),
+        view: view.text(),
+        kind,
+        source,
+        serial: held.published.as_ref().map(|zone| zone.serial),
+        records: held.content.as_ref().map_or(0, Content::records),
+        fault: held.fault.clone(),
+        doubts: held.doubts.clone(),
+    }
+}
+
+/// The zone as it was kept, with all its changes.
+fn content(origin: &Name, kept: &Kept) -> Content {
+    let mut content = Content::of(origin, kept.records.iter().cloned());
+    for delta in &kept.changes {
+        apply(&mut content, delta);
+    }
+    content
+}
+
+/// Takes the records of a change out and in.
+pub fn apply(content: &mut Content, delta: &Delta) {
+    let mut changes: BTreeMap<Box<[u8]>, Change> = BTreeMap::new();
+    let origin = content.origin().clone();
+    for (records, comes) in [(&delta.removed, false), (&delta.added, true)] {
+        for record in records {
+            let lower = record.owner.lower();
+            let Some(front) = lower.below(&origin) else {
+                continue;
+            };
+            let written = record.owner.wire().get(..front.len()).unwrap_or_default();
+            let change = changes
+                .entry(front.into())
+                .or_insert_with(|| (written.into(), content.get(front)));
+            let rrset = change.1.entry(record.rtype).or_default();
+            if comes {
+                rrset.ttl = record.ttl;
+                rrset.add(record.rtype, &record.data);
+            } else {
+                rrset.data.retain(|data| **data != *record.data);
+            }
+        }
+    }
+    for (_, sets) in changes.values_mut() {
+        sets.retain(|_, rrset| !rrset.data.is_empty());
+    }
+    content.apply(changes);
+}
+
+/// The start of authority of a zone.
+pub fn soa(content: &Content) -> Option<(u32, Soa)> {
+    let sets = content.get(b"");
+    let rrset = sets.get(&rtype::SOA)?;
+    Some((rrset.ttl, Soa::read(rrset.data.first()?)?))
+}
+
+/// Lets the serial of `new` be above that of `old`, whatever its file says: who follows the
+/// zone would not see the change otherwise.
+fn raise(old: &Content, new: &mut Content) {
+    let (Some((_, old)), Some((ttl, mut soa))) = (soa(old), soa(new)) else {
+        return;
+    };
+    if newer(soa.serial, old.serial) {
+        return;
+    }
+    log::warn!(
+        "the serial of {} did not rise from {}; it does so here",
+        new.origin(),
+        old.serial
+    );
+    soa.serial = old.serial.wrapping_add(1);
+    set_soa(new, ttl, &soa);
+}
+
+/// Writes the start of authority.
+pub fn set_soa(content: &mut Content, ttl: u32, soa: &Soa) {
+    let mut sets = content.get(b"");
+    let rrset = sets.entry(rtype::SOA).or_default();
+    (rrset.ttl, rrset.data) = (ttl, vec![soa.data()]);
+    content.apply(BTreeMap::from([(Box::default(), (Box::default(), sets))]));
+}
+
+/// The hash of a file and the records in it.
+fn read_file(path: &std::path::Path, origin: &Name) -> Result<(Vec<u8>, Vec<Record>), String> {
+    let text = file::load(path)?;
+    // Files that it includes count as well: their records do.
+    let records = file::read(&text, Some(path), origin);
+    let records = records.map_err(|fault| format!("{}: {fault}", path.display()))?;
+    let hash = Sha256::digest(blob::write(&records)).to_vec();
+    Ok((hash, records))
+}
+
+#[cfg(test)]
+mod tests;

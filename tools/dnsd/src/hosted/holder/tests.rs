@@ -1,0 +1,117 @@
+//! Zones from files: loaded, kept, changed, and as they were when something is wrong.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use hickory_proto::rr::RecordType;
+
+use super::*;
+use crate::ask::data;
+
+const FILE: &str = "/etc/guifi/zones/vall";
+
+fn zone(serial: u32, address: &str) -> String {
+    format!("$TTL 60\n@ SOA ns dns {serial} 60 60 60 60\n@ NS ns\nns A {address}\n")
+}
+
+fn spec(root: &Root) -> Vec<Spec> {
+    fs::create_dir_all(root.join("/etc/guifi/zones")).unwrap();
+    vec![Spec {
+        name: Name::parse("vall.example").unwrap(),
+        views: vec![View::Internal],
+        source: Source::File(FILE.into()),
+        key: None,
+        transfer: super::super::spec::Access::default(),
+        notify: Vec::new(),
+        update: super::super::spec::Access::default(),
+    }]
+}
+
+fn write(root: &Root, text: &str) {
+    fs::write(root.join(Path::new(FILE)), text).unwrap();
+}
+
+/// Starts a holder, and gives what it serves and says.
+fn run(root: &Root, specs: Vec<Spec>) -> (Vec<String>, Vec<Report>) {
+    let board = Arc::new(Board::default());
+    let holder = Holder::start(root, &board, specs).unwrap();
+    let snapshot = board.get();
+    let served = match snapshot.internal.zones().next() {
+        Some(_) => data(&snapshot, "ns.vall.example", RecordType::A),
+        None => Vec::new(),
+    };
+    let reports = holder.reports().lock().unwrap().clone();
+    (served, reports)
+}
+
+#[test]
+fn a_zone_stays_as_it_was_while_its_file_is_wrong_or_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(directory.path());
+    let specs = spec(&root);
+    let (served, reports) = run(&root, specs.clone());
+    assert_eq!(served, [""; 0]);
+    assert!(reports[0].fault.as_ref().unwrap().contains("cannot read"));
+    write(&root, &zone(7, "10.0.0.1"));
+    let (served, reports) = run(&root, specs.clone());
+    assert_eq!(served, ["10.0.0.1"]);
+    assert_eq!((reports[0].serial, &reports[0].fault), (Some(7), &None));
+    for wrong in ["@ 60 NS ns\n", "x", &zone(8, "10.0.0"), ""] {
+        write(&root, wrong);
+        let (served, reports) = run(&root, specs.clone());
+        assert_eq!(served, ["10.0.0.1"], "{wrong}");
+        assert_eq!(reports[0].serial, Some(7));
+        assert!(reports[0].fault.is_some());
+    }
+    fs::remove_file(root.join(Path::new(FILE))).unwrap();
+    assert_eq!(run(&root, specs.clone()).0, ["10.0.0.1"]);
+    // A serial that did not rise rises here; one that did is kept.
+    write(&root, &zone(7, "10.0.0.2"));
+    let (served, reports) = run(&root, specs.clone());
+    assert_eq!(
+        (served[0].as_str(), reports[0].serial),
+        ("10.0.0.2", Some(8))
+    );
+    assert_eq!(
+        run(&root, specs.clone()).1[0].serial,
+        Some(8),
+        "the same file again"
+    );
+    write(&root, &zone(2024, "10.0.0.2"));
+    assert_eq!(run(&root, specs.clone()).1[0].serial, Some(2024));
+    // What is hosted no more is forgotten.
+    run(&root, Vec::new());
+    fs::remove_file(root.join(Path::new(FILE))).unwrap();
+    drop(run(&root, specs.clone()));
+    let store = Store::open(&root).unwrap();
+    let (_, reports) = run(&root, specs);
+    assert_eq!(
+        store.zones().unwrap().len(),
+        usize::from(reports[0].serial.is_some())
+    );
+}
+
+#[test]
+fn the_way_from_one_state_to_another_leads_there() {
+    let origin = Name::parse("vall.example").unwrap();
+    let make = |text: &str| Content::of(&origin, file::read(text, None, &origin).unwrap());
+    let old = make(&zone(1, "10.0.0.1"));
+    let new = make(&(zone(2, "10.0.0.2") + "A.b 5 TXT x\na.B 5 TXT y\n"));
+    for (from, to) in [(&old, &new), (&new, &old), (&old, &old)] {
+        let delta = blob::between(from, to);
+        let mut content = from.clone();
+        apply(&mut content, &delta);
+        let sorted = |content: &Content| {
+            let mut records = blob::records(content);
+            records.sort_by_key(|r| (r.owner.lower(), r.rtype, r.data.clone()));
+            records
+                .iter()
+                .map(|r| (r.owner.lower(), r.rtype, r.ttl, r.data.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sorted(&content), sorted(to));
+        assert_eq!(content.names(), to.names());
+    }
+    assert_eq!(blob::between(&old, &old), Delta::default());
+}

@@ -404,7 +404,7 @@ impl Node {
         if merged.ruling_changed {
             self.ruled(now);
         } else if met {
-            self.schedule.configure_soon(now.at);
+            self.configure_soon(now.at);
         }
         for record in &merged.accepted {
             if record.key.kind == "box" {

@@ -27,8 +27,11 @@ const REDIAL: Duration = Duration::from_secs(20);
 const SILENT: u32 = 6;
 /// The same for the first two attempts of a box that has lost all its neighbours.
 pub(super) const ALONE: Duration = Duration::from_secs(1);
-/// Between two words to peerd.
+/// Between two words to peerd, and what each member adds to that: each word names all of them.
 const CONFIGURE: Duration = Duration::from_millis(500);
+const CONFIGURE_EACH: Duration = Duration::from_micros(200);
+/// The same while a book is taken in, and with each part of it more members.
+const CONFIGURE_INTAKE: Duration = Duration::from_secs(10);
 /// With fewer gossip neighbours a box looks for more by itself. The tree sees to the rest: each
 /// newcomer drives another out of a full view, so that boxes which all insisted on a full one
 /// would drive each other out for ever.
@@ -93,9 +96,14 @@ impl Schedule {
         self.renew = now + interval.mul_f64(rng.random_range(0.9..1.1));
     }
 
-    pub(super) fn configure_soon(&mut self, now: Instant) {
-        let due = self.configured.map_or(now, |at| at + CONFIGURE).max(now);
+    fn configure_soon(&mut self, pause: Duration, now: Instant) {
+        let due = self.configured.map_or(now, |at| at + pause).max(now);
         self.configure.get_or_insert(due);
+    }
+
+    /// Does not wait any longer with what peerd is to be told.
+    pub(super) fn configure_now(&mut self, now: Instant) {
+        self.configure = self.configure.map(|due| due.min(now));
     }
 
     /// Looks for a neighbour soon.
@@ -217,6 +225,18 @@ impl Node {
 
     pub(super) fn pick(&mut self, keys: &[Key]) -> Option<Key> {
         (!keys.is_empty()).then(|| keys[self.rng.random_range(0..keys.len())])
+    }
+
+    /// Tells peerd soon who the members are.
+    pub(super) fn configure_soon(&mut self, now: Instant) {
+        let members = self.book.ruling().members.len();
+        let each = CONFIGURE_EACH * u32::try_from(members).unwrap_or(u32::MAX);
+        let pause = if self.syncs.is_intake(now) {
+            CONFIGURE_INTAKE
+        } else {
+            CONFIGURE.max(each)
+        };
+        self.schedule.configure_soon(pause, now);
     }
 
     /// Tells peerd who the members are, if that has changed.

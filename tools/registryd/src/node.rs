@@ -14,6 +14,7 @@ mod redeem;
 mod rotate;
 mod sponsor;
 mod standing;
+mod syncs;
 mod twin;
 mod witness;
 mod write;
@@ -191,6 +192,7 @@ pub struct Node {
     twin: twin::Twin,
     witnessing: witness::Witnessing,
     schedule: Schedule,
+    syncs: syncs::Syncs,
     synced: bool,
     configuration: Option<Configuration>,
     rng: StdRng,
@@ -264,6 +266,7 @@ impl Node {
             twin: twin::Twin::default(),
             witnessing: witness::Witnessing::new(now.at),
             schedule: Schedule::new(now.at),
+            syncs: syncs::Syncs::new(now.at),
             synced: false,
             configuration: None,
             rng,
@@ -368,7 +371,7 @@ impl Node {
         let old = self
             .community_time(now)
             .saturating_sub(duties::UNDER_WAY_MS);
-        self.schedule.gained |= merged.accepted.iter().any(|r| r.version < old);
+        self.syncs.gained |= merged.accepted.iter().any(|r| r.version < old);
         self.digest(merged, now);
         self.pump(now);
     }
@@ -401,7 +404,7 @@ impl Node {
         if merged.ruling_changed {
             self.ruled(now);
         } else if met {
-            self.schedule.configure_soon(now.at);
+            self.configure_soon(now.at);
         }
         for record in &merged.accepted {
             if record.key.kind == "box" {

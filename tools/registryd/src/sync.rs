@@ -51,6 +51,8 @@ pub struct Reaction {
     pub records: Vec<Arc<Record>>,
     /// The `DONE` frame is to be sent last.
     pub done: bool,
+    /// So many records the peer has been asked for.
+    pub asked_for: usize,
     /// A record that arrived.
     pub arrived: Option<Arc<Record>>,
     /// The session is over once everything is sent.
@@ -170,6 +172,7 @@ impl Session {
             return Ok(());
         }
         self.stage = Stage::Records;
+        reaction.asked_for = self.need.len();
         for part in self.need.chunks(WANT_HASHES) {
             let hashes: Vec<u8> = part.iter().flat_map(|id| id.iter().copied()).collect();
             debug_assert!(hashes.len() <= MAX_PAYLOAD);

@@ -14,8 +14,12 @@ use crate::time::own_clock_ms;
 
 /// How long the peer may be silent.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Records that are merged at a time.
-const BATCH: usize = 256;
+/// Records that are merged at a time: with each part that says who is a member the rules are
+/// worked out over the whole book.
+const BATCH: usize = 2048;
+/// How a stream is reset: something went wrong, or this box has no time now.
+const FAILED: u32 = 256;
+const BUSY: u32 = 257;
 
 /// Reconciles as the side that opened the stream.
 pub(super) fn initiate(stream: &Stream, handle: &Handle) {
@@ -23,7 +27,7 @@ pub(super) fn initiate(stream: &Stream, handle: &Handle) {
     let outcome = run(stream, true, handle);
     if let Err(e) = &outcome {
         log::debug!("reconciliation with {peer} failed: {e}");
-        stream.reset(256);
+        stream.reset(FAILED);
     }
     let well = outcome.is_ok();
     handle.send(move |engine| {
@@ -35,10 +39,24 @@ pub(super) fn initiate(stream: &Stream, handle: &Handle) {
 
 /// Reconciles as the other side.
 pub(super) fn answer(stream: &Stream, handle: &Handle) {
-    if let Err(e) = run(stream, false, handle) {
-        log::debug!("reconciliation asked for by {} failed: {e}", stream.peer);
-        stream.reset(256);
+    let peer = stream.peer;
+    let asked = handle.call(move |engine| engine.node().map(|n| n.sync_asked(peer, now())));
+    if let Ok(Ok(false)) = asked {
+        log::debug!("no reconciliation with {peer} while a book is being taken in");
+        stream.reset(BUSY);
+        return;
     }
+    let outcome = run(stream, false, handle);
+    if let Err(e) = &outcome {
+        log::debug!("reconciliation asked for by {peer} failed: {e}");
+        stream.reset(FAILED);
+    }
+    let well = outcome.is_ok();
+    handle.send(move |engine| {
+        if let Ok(node) = engine.node() {
+            node.sync_answered(peer, well, now());
+        }
+    });
 }
 
 fn run(stream: &Stream, initiator: bool, handle: &Handle) -> Result<(), String> {
@@ -62,12 +80,14 @@ fn run(stream: &Stream, initiator: bool, handle: &Handle) -> Result<(), String> 
     }
     output.flush().map_err(io)?;
     let mut batch = Vec::new();
+    let mut to_come = 0;
     loop {
         let frame = Frame::read(&mut input).map_err(io)?;
         let reaction = session.receive(&frame, own_clock_ms())?;
         batch.extend(reaction.arrived);
-        if batch.len() >= BATCH {
-            merge(handle, stream.peer, std::mem::take(&mut batch))?;
+        if reaction.asked_for > 0 || batch.len() >= BATCH {
+            to_come += reaction.asked_for;
+            merge(handle, stream.peer, std::mem::take(&mut batch), to_come)?;
         }
         for frame in reaction.frames {
             frame.write(&mut output).map_err(io)?;
@@ -82,19 +102,28 @@ fn run(stream: &Stream, initiator: bool, handle: &Handle) -> Result<(), String> 
         }
         output.flush().map_err(io)?;
         if reaction.finished {
-            return merge(handle, stream.peer, batch);
+            return merge(handle, stream.peer, batch, 0);
         }
     }
 }
 
-fn merge(handle: &Handle, peer: Key, records: Vec<Arc<Record>>) -> Result<(), String> {
-    if records.is_empty() {
+/// Takes records in, of a reconciliation in which `to_come` were asked for.
+fn merge(
+    handle: &Handle,
+    peer: Key,
+    records: Vec<Arc<Record>>,
+    to_come: usize,
+) -> Result<(), String> {
+    if records.is_empty() && to_come == 0 {
         return Ok(());
     }
     log::debug!("{} records from {peer}", records.len());
     handle
         .call(move |engine| {
             if let Ok(node) = engine.node() {
+                if to_come > 0 {
+                    node.sync_goes_on(to_come, now());
+                }
                 node.merge(records, now());
             }
         })

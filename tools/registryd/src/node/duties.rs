@@ -27,19 +27,15 @@ const REDIAL: Duration = Duration::from_secs(20);
 const SILENT: u32 = 6;
 /// The same for the first two attempts of a box that has lost all its neighbours.
 pub(super) const ALONE: Duration = Duration::from_secs(1);
-/// Between two words to peerd.
+/// Between two words to peerd, and what each member adds to that: each word names all of them.
 const CONFIGURE: Duration = Duration::from_millis(500);
+const CONFIGURE_EACH: Duration = Duration::from_micros(200);
+/// The same while a book is taken in, and with each part of it more members.
+const CONFIGURE_INTAKE: Duration = Duration::from_secs(10);
 /// With fewer gossip neighbours a box looks for more by itself. The tree sees to the rest: each
 /// newcomer drives another out of a full view, so that boxes which all insisted on a full one
 /// would drive each other out for ever.
-const FEW: usize = 2;
-/// Of so many reconciliations one is with any member, not with one at hand: two trees that do
-/// not know of each other find together.
-const AFAR: u32 = 8;
-/// Between two attempts at the first reconciliation.
-const FIRST_SYNC: Duration = Duration::from_secs(2);
-/// A peer is not reconciled with again before this.
-const SYNC_CALM: Duration = Duration::from_secs(5);
+pub(super) const FEW: usize = 2;
 
 /// When what is due.
 #[derive(Debug)]
@@ -48,19 +44,11 @@ pub(super) struct Schedule {
     renewed: Option<Instant>,
     sweep: Instant,
     redial: Instant,
-    sync: Instant,
-    sync_peer: Option<Key>,
-    last_sync: Option<(Key, Instant)>,
-    syncing: Option<Instant>,
     configure: Option<Instant>,
     configured: Option<Instant>,
     leaving: bool,
     /// Times at which a lost member was looked for.
     redials: u32,
-    /// Reconciliations begun.
-    syncs: u32,
-    /// The one under way has brought something that was said long ago.
-    pub(super) gained: bool,
     /// When to ask for a further sponsor.
     pub(super) seek: Instant,
     /// Between the next two attempts to find a neighbour while there is none.
@@ -74,16 +62,10 @@ impl Schedule {
             renewed: None,
             sweep: now + SWEEP,
             redial: now,
-            sync: now,
-            sync_peer: None,
-            last_sync: None,
-            syncing: None,
             configure: Some(now),
             configured: None,
             leaving: false,
             redials: 0,
-            syncs: 0,
-            gained: false,
             seek: now + super::further::FIRST,
             alone: ALONE,
         }
@@ -114,28 +96,19 @@ impl Schedule {
         self.renew = now + interval.mul_f64(rng.random_range(0.9..1.1));
     }
 
-    pub(super) fn configure_soon(&mut self, now: Instant) {
-        let due = self.configured.map_or(now, |at| at + CONFIGURE).max(now);
+    fn configure_soon(&mut self, pause: Duration, now: Instant) {
+        let due = self.configured.map_or(now, |at| at + pause).max(now);
         self.configure.get_or_insert(due);
     }
 
-    /// Reconciles with somebody soon.
-    pub(super) fn sync_after(&mut self, wait: Duration, now: Instant) {
-        self.sync = self.sync.min(now + wait);
+    /// Does not wait any longer with what peerd is to be told.
+    pub(super) fn configure_now(&mut self, now: Instant) {
+        self.configure = self.configure.map(|due| due.min(now));
     }
 
     /// Looks for a neighbour soon.
     pub(super) fn redial_after(&mut self, wait: Duration, now: Instant) {
         self.redial = self.redial.min(now + wait);
-    }
-
-    /// Reconciles with `peer` now, unless that has just been done.
-    pub(super) fn sync_with(&mut self, peer: Key, now: Instant) {
-        let recent = |(last, at): (Key, Instant)| last == peer && at + SYNC_CALM > now;
-        if !self.last_sync.is_some_and(recent) {
-            self.sync = now;
-            self.sync_peer = Some(peer);
-        }
     }
 }
 
@@ -175,7 +148,7 @@ impl Node {
             self.plead();
             self.redial(now);
         }
-        if self.schedule.sync <= now.at {
+        if self.syncs.next() <= now.at {
             self.start_sync(now);
         }
         if self.schedule.configure.is_some_and(|at| at <= now.at) {
@@ -196,7 +169,7 @@ impl Node {
         ]
         .into_iter()
         .flatten()
-        .chain([schedule.redial, schedule.sync, self.witnessing.next()])
+        .chain([schedule.redial, self.syncs.next(), self.witnessing.next()])
         .chain(self.next_probe())
         .min()
         .unwrap_or(schedule.sweep)
@@ -205,7 +178,7 @@ impl Node {
     /// Begins with a member whose record is not known yet: the seed of a joiner.
     pub fn meet(&mut self, peer: Key, now: Now) {
         if self.others().next().is_none() {
-            self.schedule.sync_with(peer, now.at);
+            self.syncs.with(peer, now.at);
             self.synced = false;
         }
     }
@@ -254,63 +227,16 @@ impl Node {
         (!keys.is_empty()).then(|| keys[self.rng.random_range(0..keys.len())])
     }
 
-    fn start_sync(&mut self, now: Now) {
-        let interval = self
-            .tuning
-            .sync_interval
-            .mul_f64(self.rng.random_range(0.75..1.25));
-        self.schedule.sync = now.at + interval;
-        if self
-            .schedule
-            .syncing
-            .is_some_and(|since| since + Duration::from_secs(120) > now.at)
-        {
-            return;
-        }
-        let wanted = self.schedule.sync_peer.take();
-        let linked: Vec<Key> = self.linked().collect();
-        self.schedule.syncs = self.schedule.syncs.wrapping_add(1);
-        let afar = self.schedule.syncs.is_multiple_of(AFAR);
-        let others: Vec<Key> = if linked.is_empty() || afar {
-            self.partners()
+    /// Tells peerd soon who the members are.
+    pub(super) fn configure_soon(&mut self, now: Instant) {
+        let members = self.book.ruling().members.len();
+        let each = CONFIGURE_EACH * u32::try_from(members).unwrap_or(u32::MAX);
+        let pause = if self.syncs.is_intake(now) {
+            CONFIGURE_INTAKE
         } else {
-            linked
+            CONFIGURE.max(each)
         };
-        if let Some(peer) = wanted.or_else(|| self.pick(&others)) {
-            self.schedule.syncing = Some(now.at);
-            self.schedule.last_sync = Some((peer, now.at));
-            self.effects.push(Effect::Dial(peer, Protocol::Sync));
-        }
-    }
-
-    /// A reconciliation that this box began has ended.
-    pub fn sync_ended(&mut self, peer: Key, well: bool, now: Now) {
-        self.schedule.syncing = None;
-        if !well {
-            self.counters.syncs_failed += 1;
-            if !self.synced {
-                // A newcomer with an empty book does not wait for its turn, nor for somebody
-                // who may be gone for good if it knows others.
-                self.schedule.sync = self.schedule.sync.min(now.at + FIRST_SYNC);
-                self.schedule.sync_peer = self.partners().is_empty().then_some(peer);
-            }
-            return;
-        }
-        self.counters.syncs += 1;
-        self.ask_for_twin(now);
-        self.compared(now);
-        let was_lost = self.lost.remove(&peer);
-        let gained = std::mem::take(&mut self.schedule.gained);
-        if !self.synced {
-            self.synced = true;
-            self.effects.push(Effect::Synced);
-        }
-        // Who had news, or was lost, may be in another tree.
-        let apart = was_lost || gained || self.neighbours.len() < FEW;
-        if apart && !self.neighbours.contains(&peer) {
-            self.gossip.join(&[peer], now.at);
-            self.pump(now);
-        }
+        self.schedule.configure_soon(pause, now);
     }
 
     /// Tells peerd who the members are, if that has changed.

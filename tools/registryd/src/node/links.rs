@@ -184,7 +184,7 @@ impl Node {
                     Output::Up(peer) => {
                         self.neighbours.insert(peer);
                         self.lost.remove(&peer);
-                        self.schedule.sync_with(peer, now.at);
+                        self.syncs.neighbour(self.own, peer, now.at);
                         self.witnessing.neighbour(peer, now.at);
                         self.neighbours_changed(now);
                     }

@@ -44,7 +44,7 @@ impl Node {
             log::error!("this box is no member any more: {why}");
             self.standing.expelled = Some(why);
         }
-        self.schedule.configure_soon(now.at + wait);
+        self.configure_soon(now.at + wait);
     }
 
     fn own_use(&self) -> Option<RecordKey> {

@@ -8,6 +8,7 @@ mod reach;
 mod rotate;
 mod sleep;
 mod sponsors;
+mod syncs;
 mod twin;
 mod witness;
 mod write;
@@ -208,6 +209,11 @@ impl Town {
     }
 
     fn reconcile(&mut self, a: usize, b: usize) {
+        let (keys, now) = ([self.signers[a].key(), self.signers[b].key()], self.now(b));
+        if !self.node(b).sync_asked(keys[0], now) {
+            let now = self.now(a);
+            return self.node(a).sync_ended(keys[1], false, now);
+        }
         let id = self.founding.hash;
         let mut sides = [
             Session::new(id, self.node(a).snapshot(), true).unwrap(),
@@ -233,8 +239,10 @@ impl Town {
             let now = self.now(end);
             self.node(end).merge(records, now);
         }
-        let (key, now) = (self.signers[b].key(), self.now(a));
-        self.node(a).sync_ended(key, true, now);
+        let now = self.now(b);
+        self.node(b).sync_answered(keys[0], true, now);
+        let now = self.now(a);
+        self.node(a).sync_ended(keys[1], true, now);
     }
 
     fn carry_out(&mut self, n: usize) {

@@ -84,7 +84,7 @@ impl Node {
     pub(super) fn ask_for_twin(&mut self, now: Now) {
         if self.twin.heard == 1 && self.twin.asks > 0 {
             self.twin.asks -= 1;
-            self.schedule.sync_after(ASK, now.at);
+            self.syncs.after(ASK, now.at);
         }
     }
 }

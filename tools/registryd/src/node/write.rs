@@ -263,7 +263,7 @@ impl Node {
         self.gossip.broadcast(encoded, now.at);
         if self.neighbours.is_empty() {
             // Nobody heard that: whoever can be reached gets it by comparing books.
-            self.schedule.sync_after(UNHEARD, now.at);
+            self.syncs.after(UNHEARD, now.at);
         }
         Ok(version)
     }

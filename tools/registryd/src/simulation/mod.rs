@@ -430,6 +430,11 @@ impl World {
 
     /// One reconciliation, in one instant; in bad weather it may be cut short anywhere.
     fn reconcile(&mut self, a: usize, b: usize) {
+        let (keys, now) = ([self.key(a), self.key(b)], self.now(b));
+        if !self.node(b).sync_asked(keys[0], now) {
+            let now = self.now(a);
+            return self.node(a).sync_ended(keys[1], false, now);
+        }
         let community = self.founding.hash;
         let clocks = [self.now(a).clock_ms, self.now(b).clock_ms];
         let snapshots = [
@@ -477,8 +482,10 @@ impl World {
             self.node(end).merge(records, now);
             self.settle(end);
         }
-        let (key, now) = (self.key(b), self.now(a));
-        self.node(a).sync_ended(key, left > 0, now);
+        let now = self.now(b);
+        self.node(b).sync_answered(keys[0], left > 0, now);
+        let now = self.now(a);
+        self.node(a).sync_ended(keys[1], left > 0, now);
     }
 
     /// Lets time pass.

@@ -1,0 +1,211 @@
+//! With whom this box compares its whole book, and when.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use guifi_streams::Key;
+use rand::RngExt as _;
+
+use super::duties::FEW;
+use super::{Effect, Node, Now, Protocol};
+
+/// Of so many reconciliations one is with any member, not with one at hand: two trees that do
+/// not know of each other find together.
+const AFAR: u32 = 8;
+/// Between two attempts at the first reconciliation.
+const FIRST: Duration = Duration::from_secs(2);
+/// A peer is not reconciled with again before this.
+const CALM: Duration = Duration::from_secs(5);
+/// Of two new neighbours one begins at once; the other, if nothing has come of that, after this.
+/// If both did, the second would bring all that the first has not yet brought once more.
+const SECOND: Duration = Duration::from_secs(4);
+/// What is under way for longer, and brings nothing, is given up.
+const STUCK: Duration = Duration::from_secs(120);
+/// A box that lacks so many records takes in a book, and each answer would bring them again.
+const BOOK: usize = 1000;
+/// For at most so long a box that takes in a book answers nobody.
+const INTAKE: Duration = Duration::from_secs(600);
+
+/// The reconciliations of a box.
+#[derive(Debug)]
+pub(super) struct Syncs {
+    next: Instant,
+    /// With whom one is wanted, and from when on.
+    wanted: Option<(Key, Instant)>,
+    /// The last one that was begun, or that another began and ended well.
+    last: Option<(Key, Instant)>,
+    /// When one that this box began has last brought something.
+    under_way: Option<Instant>,
+    /// Since when that brings a book.
+    intake: Option<Instant>,
+    /// Who has begun some that are under way, and how many.
+    answering: BTreeMap<Key, u32>,
+    /// How many were begun.
+    begun: u32,
+    /// The one under way has brought something that was said long ago.
+    pub(super) gained: bool,
+}
+
+impl Syncs {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            next: now,
+            wanted: None,
+            last: None,
+            under_way: None,
+            intake: None,
+            answering: BTreeMap::new(),
+            begun: 0,
+            gained: false,
+        }
+    }
+
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Instant {
+        self.wanted.map_or(self.next, |(_, at)| self.next.min(at))
+    }
+
+    /// Reconciles with somebody soon.
+    pub(super) fn after(&mut self, wait: Duration, now: Instant) {
+        self.next = self.next.min(now + wait);
+    }
+
+    /// Reconciles with `peer` now, unless that has just been done.
+    pub(super) fn with(&mut self, peer: Key, now: Instant) {
+        if !self.is_recent(peer, now) {
+            self.wanted = Some((peer, now));
+        }
+    }
+
+    /// Reconciles with the new neighbour `peer` of the box `own`, as one of the two does.
+    pub(super) fn neighbour(&mut self, own: Key, peer: Key, now: Instant) {
+        if !self.is_recent(peer, now) {
+            let wait = if own < peer { Duration::ZERO } else { SECOND };
+            self.wanted = Some((peer, now + wait));
+        }
+    }
+
+    fn is_recent(&self, peer: Key, now: Instant) -> bool {
+        self.last
+            .is_some_and(|(last, at)| last == peer && at + CALM > now)
+    }
+
+    fn is_under_way(&self, now: Instant) -> bool {
+        self.under_way.is_some_and(|since| since + STUCK > now)
+    }
+
+    /// Whether this box takes in a book.
+    pub(super) fn is_intake(&self, now: Instant) -> bool {
+        self.intake.is_some_and(|since| since + INTAKE > now)
+    }
+}
+
+impl Node {
+    /// Begins a reconciliation: it is time.
+    pub(super) fn start_sync(&mut self, now: Now) {
+        let interval = self
+            .tuning
+            .sync_interval
+            .mul_f64(self.rng.random_range(0.75..1.25));
+        let wanted = self.syncs.wanted.filter(|(_, at)| *at <= now.at);
+        if let Some((peer, _)) = wanted {
+            let answering = self.syncs.answering.contains_key(&peer);
+            let later = answering || self.syncs.is_under_way(now.at);
+            self.syncs.wanted = later.then_some((peer, now.at + SECOND));
+            if (later || self.syncs.is_recent(peer, now.at)) && self.syncs.next > now.at {
+                return;
+            }
+        }
+        self.syncs.next = now.at + interval;
+        if self.syncs.is_under_way(now.at) {
+            return;
+        }
+        let wanted = wanted.map(|(peer, _)| peer);
+        let linked: Vec<Key> = self.linked().collect();
+        self.syncs.begun = self.syncs.begun.wrapping_add(1);
+        let afar = self.syncs.begun.is_multiple_of(AFAR);
+        let mut others: Vec<Key> = if linked.is_empty() || afar {
+            self.partners()
+        } else {
+            linked
+        };
+        // What they have begun serves both.
+        let answering = &self.syncs.answering;
+        others.retain(|key| !answering.contains_key(key));
+        let wanted = wanted.filter(|key| !answering.contains_key(key));
+        if let Some(peer) = wanted.or_else(|| self.pick(&others)) {
+            self.syncs.under_way = Some(now.at);
+            self.syncs.last = Some((peer, now.at));
+            self.effects.push(Effect::Dial(peer, Protocol::Sync));
+        }
+    }
+
+    /// The reconciliation that this box began goes on, and so many records are to come of it.
+    pub fn sync_goes_on(&mut self, to_come: usize, now: Now) {
+        if to_come >= BOOK && !self.synced {
+            self.syncs.intake.get_or_insert(now.at);
+        }
+        if self.syncs.is_intake(now.at) {
+            self.syncs.under_way = Some(now.at);
+        }
+    }
+
+    /// `peer` begins a reconciliation. Says whether this box answers; then it is to be told of
+    /// the end.
+    pub fn sync_asked(&mut self, peer: Key, now: Now) -> bool {
+        if self.syncs.is_intake(now.at) {
+            return false;
+        }
+        *self.syncs.answering.entry(peer).or_default() += 1;
+        true
+    }
+
+    /// A reconciliation that this box has answered has ended.
+    pub fn sync_answered(&mut self, peer: Key, well: bool, now: Now) {
+        if let Some(count) = self.syncs.answering.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.syncs.answering.remove(&peer);
+            }
+        }
+        if well {
+            self.syncs.last = Some((peer, now.at));
+            self.syncs.wanted = self.syncs.wanted.filter(|(key, _)| *key != peer);
+        }
+    }
+
+    /// A reconciliation that this box began has ended.
+    pub fn sync_ended(&mut self, peer: Key, well: bool, now: Now) {
+        self.syncs.under_way = None;
+        if self.syncs.intake.take().is_some() {
+            self.schedule.configure_now(now.at);
+        }
+        if !well {
+            self.counters.syncs_failed += 1;
+            if !self.synced {
+                // A newcomer with an empty book does not wait for its turn, nor for somebody
+                // who may be gone for good if it knows others.
+                self.syncs.next = self.syncs.next.min(now.at + FIRST);
+                if self.partners().is_empty() {
+                    self.syncs.wanted = Some((peer, now.at + FIRST));
+                }
+            }
+            return;
+        }
+        self.counters.syncs += 1;
+        self.ask_for_twin(now);
+        self.compared(now);
+        let was_lost = self.lost.remove(&peer);
+        let gained = std::mem::take(&mut self.syncs.gained);
+        if !self.synced {
+            self.synced = true;
+            self.effects.push(Effect::Synced);
+        }
+        // Who had news, or was lost, may be in another tree.
+        let apart = was_lost || gained || self.neighbours.len() < FEW;
+        if apart && !self.neighbours.contains(&peer) {
+            self.gossip.join(&[peer], now.at);
+            self.pump(now);
+        }
+    }
+}

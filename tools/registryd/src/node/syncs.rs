@@ -14,10 +14,12 @@ use super::{Effect, Node, Now, Protocol};
 const AFAR: u32 = 8;
 /// Between two attempts at the first reconciliation.
 const FIRST: Duration = Duration::from_secs(2);
-/// A peer is not reconciled with again before this.
-const CALM: Duration = Duration::from_secs(5);
+/// A neighbour that comes and goes is not reconciled with more often than this.
+const CALM: Duration = Duration::from_secs(1);
 /// Of two new neighbours one begins at once; the other, if nothing has come of that, after this.
-/// If both did, the second would bring all that the first has not yet brought once more.
+/// If both did, the second would bring all that the first has not yet brought once more. What
+/// had begun before the two were neighbours does not count: records that came since are pushed
+/// to neighbours only, and would be lost in between.
 const SECOND: Duration = Duration::from_secs(4);
 /// What is under way for longer, and brings nothing, is given up.
 const STUCK: Duration = Duration::from_secs(120);
@@ -30,27 +32,38 @@ const INTAKE: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) struct Syncs {
     next: Instant,
-    /// With whom one is wanted, and from when on.
-    wanted: Option<(Key, Instant)>,
+    /// With whom one is wanted.
+    wanted: BTreeMap<Key, Wanted>,
     /// The last one that was begun, or that another began and ended well.
     last: Option<(Key, Instant)>,
     /// When one that this box began has last brought something.
     under_way: Option<Instant>,
     /// Since when that brings a book.
     intake: Option<Instant>,
-    /// Who has begun some that are under way, and how many.
-    answering: BTreeMap<Key, u32>,
+    /// Who has begun some that are under way, and when, the first one first.
+    answering: BTreeMap<Key, Vec<Instant>>,
     /// How many were begun.
     begun: u32,
     /// The one under way has brought something that was said long ago.
     pub(super) gained: bool,
 }
 
+/// A reconciliation that is wanted.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// When it is to be begun.
+    due: Instant,
+    /// One that begins no earlier than this will do, whoever begins it.
+    since: Instant,
+    /// It was due, and another one was under way.
+    waits: bool,
+}
+
 impl Syncs {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             next: now,
-            wanted: None,
+            wanted: BTreeMap::new(),
             last: None,
             under_way: None,
             intake: None,
@@ -62,7 +75,8 @@ impl Syncs {
 
     /// When the next one is due.
     pub(super) fn next(&self) -> Instant {
-        self.wanted.map_or(self.next, |(_, at)| self.next.min(at))
+        let wanted = self.wanted.values().map(|wanted| wanted.due);
+        wanted.fold(self.next, Instant::min)
     }
 
     /// Reconciles with somebody soon.
@@ -70,24 +84,39 @@ impl Syncs {
         self.next = self.next.min(now + wait);
     }
 
-    /// Reconciles with `peer` now, unless that has just been done.
+    /// Reconciles with `peer` now.
     pub(super) fn with(&mut self, peer: Key, now: Instant) {
-        if !self.is_recent(peer, now) {
-            self.wanted = Some((peer, now));
-        }
+        self.want(peer, now, now);
     }
 
     /// Reconciles with the new neighbour `peer` of the box `own`, as one of the two does.
     pub(super) fn neighbour(&mut self, own: Key, peer: Key, now: Instant) {
-        if !self.is_recent(peer, now) {
-            let wait = if own < peer { Duration::ZERO } else { SECOND };
-            self.wanted = Some((peer, now + wait));
+        let wait = if own < peer { Duration::ZERO } else { SECOND };
+        self.want(peer, now + wait, now);
+    }
+
+    fn want(&mut self, peer: Key, due: Instant, now: Instant) {
+        let last = self.last.filter(|(last, _)| *last == peer);
+        let wanted = Wanted {
+            due: last.map_or(due, |(_, at)| due.max(at + CALM)),
+            since: now,
+            waits: false,
+        };
+        self.wanted.insert(peer, wanted);
+    }
+
+    /// One with `peer` that had begun then has ended well.
+    fn served(&mut self, peer: Key, begun: Instant) {
+        if self.wanted.get(&peer).is_some_and(|w| w.since <= begun) {
+            self.wanted.remove(&peer);
         }
     }
 
-    fn is_recent(&self, peer: Key, now: Instant) -> bool {
-        self.last
-            .is_some_and(|(last, at)| last == peer && at + CALM > now)
+    /// The one that this box had begun is over: what waited for that begins.
+    fn go_on(&mut self, now: Instant) {
+        for wanted in self.wanted.values_mut().filter(|wanted| wanted.waits) {
+            (wanted.due, wanted.waits) = (wanted.due.min(now), false);
+        }
     }
 
     fn is_under_way(&self, now: Instant) -> bool {
@@ -107,20 +136,23 @@ impl Node {
             .tuning
             .sync_interval
             .mul_f64(self.rng.random_range(0.75..1.25));
-        let wanted = self.syncs.wanted.filter(|(_, at)| *at <= now.at);
-        if let Some((peer, _)) = wanted {
-            let answering = self.syncs.answering.contains_key(&peer);
-            let later = answering || self.syncs.is_under_way(now.at);
-            self.syncs.wanted = later.then_some((peer, now.at + SECOND));
-            if (later || self.syncs.is_recent(peer, now.at)) && self.syncs.next > now.at {
-                return;
+        let due = self.syncs.wanted.iter().filter(|(_, w)| w.due <= now.at);
+        let wanted = due.min_by_key(|(_, w)| w.due).map(|(peer, _)| *peer);
+        if let Some(peer) = wanted {
+            let busy = self.syncs.is_under_way(now.at);
+            if busy || self.syncs.answering.contains_key(&peer) {
+                if let Some(wanted) = self.syncs.wanted.get_mut(&peer) {
+                    (wanted.due, wanted.waits) = (now.at + SECOND, true);
+                }
+                if self.syncs.next > now.at {
+                    return;
+                }
             }
         }
         self.syncs.next = now.at + interval;
         if self.syncs.is_under_way(now.at) {
             return;
         }
-        let wanted = wanted.map(|(peer, _)| peer);
         let linked: Vec<Key> = self.linked().collect();
         self.syncs.begun = self.syncs.begun.wrapping_add(1);
         let afar = self.syncs.begun.is_multiple_of(AFAR);
@@ -136,6 +168,7 @@ impl Node {
         if let Some(peer) = wanted.or_else(|| self.pick(&others)) {
             self.syncs.under_way = Some(now.at);
             self.syncs.last = Some((peer, now.at));
+            self.syncs.served(peer, now.at);
             self.effects.push(Effect::Dial(peer, Protocol::Sync));
         }
     }
@@ -156,27 +189,30 @@ impl Node {
         if self.syncs.is_intake(now.at) {
             return false;
         }
-        *self.syncs.answering.entry(peer).or_default() += 1;
+        self.syncs.answering.entry(peer).or_default().push(now.at);
         true
     }
 
     /// A reconciliation that this box has answered has ended.
     pub fn sync_answered(&mut self, peer: Key, well: bool, now: Now) {
-        if let Some(count) = self.syncs.answering.get_mut(&peer) {
-            *count -= 1;
-            if *count == 0 {
-                self.syncs.answering.remove(&peer);
-            }
+        let Some(begun) = self.syncs.answering.get_mut(&peer) else {
+            return;
+        };
+        // Which of several it was does not matter much: the first is the careful guess.
+        let first = begun.remove(0);
+        if begun.is_empty() {
+            self.syncs.answering.remove(&peer);
         }
         if well {
             self.syncs.last = Some((peer, now.at));
-            self.syncs.wanted = self.syncs.wanted.filter(|(key, _)| *key != peer);
+            self.syncs.served(peer, first);
         }
     }
 
     /// A reconciliation that this box began has ended.
     pub fn sync_ended(&mut self, peer: Key, well: bool, now: Now) {
         self.syncs.under_way = None;
+        self.syncs.go_on(now.at);
         if self.syncs.intake.take().is_some() {
             self.schedule.configure_now(now.at);
         }
@@ -187,7 +223,7 @@ impl Node {
                 // who may be gone for good if it knows others.
                 self.syncs.next = self.syncs.next.min(now.at + FIRST);
                 if self.partners().is_empty() {
-                    self.syncs.wanted = Some((peer, now.at + FIRST));
+                    self.syncs.want(peer, now.at + FIRST, now.at);
                 }
             }
             return;

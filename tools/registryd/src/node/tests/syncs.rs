@@ -73,6 +73,60 @@ fn what_a_peer_has_begun_is_not_begun_beside_it() {
     );
 }
 
+#[test]
+fn what_had_begun_before_two_were_neighbours_does_not_count() {
+    let (mut town, [first, second]) = two();
+    // The one that would wait for the other; the other answers, but does not begin.
+    let (own, peer) = (town.signers[second].key(), town.signers[first].key());
+    town.cut.insert((first, second));
+    let now = town.now(second);
+    let node = town.node(second);
+    node.syncs = Syncs::new(now.at + Duration::from_secs(3600));
+    assert!(node.sync_asked(peer, now));
+    node.syncs
+        .neighbour(own, peer, now.at + Duration::from_millis(1));
+    let before = begun(&mut town)[second];
+    let now = town.now(second);
+    town.node(second).sync_answered(peer, true, now);
+    town.run(Duration::from_secs(10));
+    assert_eq!(begun(&mut town)[second], before + 1);
+}
+
+#[test]
+fn each_new_neighbour_has_its_turn_though_one_is_under_way() {
+    let mut town = Town::new(4);
+    town.run(Duration::from_secs(300));
+    let keys: Vec<Key> = town.signers.iter().map(|s| s.key()).collect();
+    let now = town.now(0);
+    let node = town.node(0);
+    node.syncs = Syncs::new(now.at + Duration::from_secs(3600));
+    let begun = |node: &mut Node| {
+        let effects = node.effects().into_iter();
+        let dialled = effects.filter_map(|effect| match effect {
+            Effect::Dial(peer, Protocol::Sync) => Some(peer),
+            _ => None,
+        });
+        dialled.collect::<Vec<_>>()
+    };
+    for peer in &keys[1..] {
+        node.syncs.with(*peer, now.at);
+    }
+    let mut met = Vec::new();
+    for _ in 0..3 {
+        node.start_sync(now);
+        let dialled = begun(node);
+        assert_eq!(dialled.len(), 1);
+        node.start_sync(now);
+        assert!(begun(node).is_empty(), "one at a time");
+        node.sync_ended(dialled[0], true, now);
+        met.extend(dialled);
+    }
+    met.sort();
+    let mut others = keys[1..].to_vec();
+    others.sort();
+    assert_eq!(met, others);
+}
+
 fn meet_one(town: &mut Town, n: usize, peer: Key) {
     let (own, now) = (town.signers[n].key(), town.now(n).at);
     town.node(n).syncs.neighbour(own, peer, now);

@@ -39,27 +39,40 @@ for unit in UNITS; do ln -sf /dev/null "$1"/etc/systemd/system/$unit; done
 """
 
 
-def _recipe(release):
+# Name servers that follow ours and that ours follows.
+SERVERS = ("bind9", "knot", "nsd")
+
+
+def _recipe(release, include):
     return [
         "mmdebstrap", "--quiet", "--format=directory", "--mode=root", "--variant=minbase",
-        f"--include={','.join(INCLUDE)}", f"--customize-hook={_FINISH.replace('UNITS', ' '.join(MASKED))}",
+        f"--include={','.join(include)}", f"--customize-hook={_FINISH.replace('UNITS', ' '.join(MASKED))}",
         release,
     ]  # fmt: skip
 
 
 def base(release):
     """The directory with the root file system of a release; makes it if need be."""
-    recipe = _recipe(release)
+    return _made("base", release, INCLUDE)
+
+
+def servers(release):
+    """The same with name servers, none of which is started."""
+    return _made("servers", release, (*SERVERS, "bind9-dnsutils"))
+
+
+def _made(name, release, include):
+    recipe = _recipe(release, include)
     key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
-    directory = CACHE / f"base-{release}-{key}"
+    directory = CACHE / f"{name}-{release}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / ".lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if directory.is_dir():
             return directory
-        for old in CACHE.glob(f"base-{release}-*"):
+        for old in CACHE.glob(f"{name}-{release}-*"):
             _remove(old)
-        say(f"making a root file system of Debian {release} (once)")
+        say(f"making a root file system of Debian {release} (once): {name}")
         fresh = CACHE / f"new-{release}"
         _remove(fresh)
         mirror = os.environ.get("GUIFI_BED_MIRROR", MIRROR)

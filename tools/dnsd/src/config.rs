@@ -24,6 +24,8 @@ pub struct Written {
     upstream: WrittenUpstream,
     tcp: WrittenTcp,
     zones: BTreeMap<String, WrittenZone>,
+    transfer: Vec<String>,
+    notify: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -46,6 +48,8 @@ struct WrittenTcp {
 struct WrittenZone {
     file: Option<PathBuf>,
     view: WrittenView,
+    transfer: Vec<String>,
+    notify: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
@@ -68,6 +72,8 @@ impl Default for Written {
             upstream: WrittenUpstream::default(),
             tcp: WrittenTcp::default(),
             zones: BTreeMap::new(),
+            transfer: Vec::new(),
+            notify: Vec::new(),
         }
     }
 }
@@ -107,6 +113,10 @@ pub struct Settings {
     pub tcp_idle: Duration,
     /// Zones that are hosted here.
     pub hosted: Vec<Spec>,
+    /// Who may have all of the community's domain.
+    pub transfer: Access,
+    /// Who is told of its changes.
+    pub notify: Vec<SocketAddr>,
 }
 
 /// The most workers that are started by themselves.
@@ -144,12 +154,9 @@ impl Settings {
             let name = name.ok_or_else(|| wrong("upstream.zones", zone, "a domain name"))?;
             zones.insert(name.lower(), addresses("upstream.zones", servers)?);
         }
-        let allow = written.allow.iter().map(|text| {
-            network(text).ok_or_else(|| wrong("allow", text, "a network such as 10.0.0.0/8"))
-        });
         Ok(Self {
             workers,
-            allow: allow.collect::<Result<_, _>>()?,
+            allow: networks("allow", &written.allow)?,
             servers: addresses("upstream.servers", &written.upstream.servers)?,
             zones,
             listen: written.listen,
@@ -159,6 +166,8 @@ impl Settings {
             tcp_per_client: written.tcp.per_client,
             tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
             hosted: written.zones.iter().map(hosted).collect::<Result<_, _>>()?,
+            transfer: access("transfer", &written.transfer)?,
+            notify: addresses("notify", &written.notify)?,
         })
     }
 }
@@ -177,8 +186,8 @@ fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
         },
         source: Source::File(file.clone()),
         key: None,
-        transfer: Access::default(),
-        notify: Vec::new(),
+        transfer: access("zones.transfer", &written.transfer)?,
+        notify: addresses("zones.notify", &written.notify)?,
         update: Access::default(),
     })
 }
@@ -200,6 +209,20 @@ fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {
             .ok_or_else(|| wrong(key, text, "an address"))
     };
     texts.iter().map(one).collect()
+}
+
+fn networks(key: &str, texts: &[String]) -> Result<Vec<(IpAddr, u8)>, Error> {
+    let one = |text: &String| {
+        network(text).ok_or_else(|| wrong(key, text, "a network such as 10.0.0.0/8"))
+    };
+    texts.iter().map(one).collect()
+}
+
+fn access(key: &str, texts: &[String]) -> Result<Access, Error> {
+    Ok(Access {
+        networks: networks(key, texts)?,
+        keys: Vec::new(),
+    })
 }
 
 fn network(text: &str) -> Option<(IpAddr, u8)> {
@@ -229,7 +252,7 @@ mod tests {
         let written: Written = toml::from_str(&uncommented).unwrap();
         assert_eq!(written, Written::default());
         let keys: toml::Table = toml::from_str(&uncommented).unwrap();
-        assert_eq!(keys.len(), 8, "every key is shown: {keys:?}");
+        assert_eq!(keys.len(), 10, "every key is shown: {keys:?}");
     }
 
     #[test]
@@ -245,6 +268,8 @@ mod tests {
             ("[zones.'.']\nfile = '/x'", "zones"),
             ("[zones.a]\nfile = 'x'", "zones"),
             ("[zones.a]", "zones"),
+            ("[zones.a]\nfile = '/x'\ntransfer = ['x']", "zones.transfer"),
+            ("notify = ['x']", "notify"),
         ] {
             let error = check(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);

@@ -21,7 +21,7 @@ pub struct Edns {
 }
 
 /// A question, reused for one message after another.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Question {
     /// Type asked for.
     pub rtype: u16,

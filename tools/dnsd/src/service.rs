@@ -1,6 +1,8 @@
 //! The daemon's parts and their life: a thread for the records, workers for UDP, and one thread
 //! with a runtime for everything that waits.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,6 +18,7 @@ use crate::forward::Forwarder;
 use crate::hosted::holder::{self, Holder, Order};
 use crate::keeper::{Keeper, News, Overview};
 use crate::listen::{Listener, Report};
+use crate::notice;
 use crate::resolve;
 use crate::respond::Transport;
 use crate::stats::{Totals, sum};
@@ -79,6 +82,8 @@ pub struct Service {
     workers: Arc<Vec<Worker>>,
     keeper: Keeper,
     holder: Holder,
+    /// Who is told of changes of the community's domain.
+    followers: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
 impl Service {
@@ -89,9 +94,12 @@ impl Service {
     pub fn start(root: &Root, settings: Settings) -> Result<Self, Error> {
         let board = Arc::new(Board::default());
         let keeper = Keeper::start(root, &board)?;
-        let holder = Holder::start(root, &board, settings.hosted.clone())?;
+        let (changes, told) = mpsc::unbounded_channel();
+        let holder = Holder::start(root, &board, changes.clone(), settings.hosted.clone())?;
+        let followers = Arc::new(Mutex::new(settings.notify.clone()));
+        watch_community(&board, followers.clone(), changes);
         let forwarder = Forwarder::new(root, &settings);
-        let tcp = Tcp::new(&board, &forwarder, limits(&settings));
+        let tcp = Tcp::new(&board, &forwarder, holder.orders(), limits(&settings));
         let (jobs, inbox) = mpsc::channel(JOBS);
         let workers = (0..settings.workers).map(|_| Worker::start(&board, jobs.clone()));
         let workers = Arc::new(workers.collect::<Result<Vec<_>, _>>()?);
@@ -120,6 +128,7 @@ impl Service {
             .stack_size(512 * 1024)
             .spawn(move || {
                 runtime.block_on(async {
+                    tokio::spawn(notice::tell(told));
                     run(parts, listener, settings, inbox).await;
                     let _ = ready.send(()); // nobody waits: stopped already
                     let _ = stopped.await; // the sender went: the same
@@ -138,6 +147,7 @@ impl Service {
             workers,
             keeper,
             holder,
+            followers,
         })
     }
 
@@ -149,6 +159,10 @@ impl Service {
             .holder
             .orders()
             .send(Order::Configure(settings.hosted.clone())); // it ends last
+        *self
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = settings.notify.clone();
         // The receiver lives as long as the thread does.
         let _ = self.settings.send(settings);
     }
@@ -170,11 +184,36 @@ impl Service {
     }
 }
 
+/// Gives word of each new serial of the community's domain.
+fn watch_community(
+    board: &Arc<Board>,
+    followers: Arc<Mutex<Vec<SocketAddr>>>,
+    changes: mpsc::UnboundedSender<notice::Change>,
+) {
+    let (watched, last) = (Arc::downgrade(board), AtomicU32::new(0));
+    board.on_change(Box::new(move || {
+        let servers = followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(board) = watched.upgrade().filter(|_| !servers.is_empty()) else {
+            return;
+        };
+        if let Some(apex) = &board.get().zones.community
+            && last.swap(apex.serial, Ordering::Relaxed) != apex.serial
+        {
+            let zone = apex.name.clone();
+            let _ = changes.send(notice::Change { zone, servers }); // the end is near
+        }
+    }));
+}
+
 fn limits(settings: &Settings) -> Limits {
     Limits {
         connections: settings.tcp_connections,
         per_client: settings.tcp_per_client,
         idle: settings.tcp_idle,
+        transfer: settings.transfer.clone(),
     }
 }
 

@@ -4,25 +4,32 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::board::Board;
 use crate::forward::Forwarder;
+use crate::hosted::holder::Order;
+use crate::hosted::spec::Access;
 use crate::query::Question;
 use crate::resolve;
 use crate::respond::{Outcome, Transport, respond};
 use crate::stats::{Counters, Totals};
+use crate::transfer;
 
+/// Transfers at once.
+const TRANSFERS: usize = 4;
 /// How long a client may take to read an answer.
 const WRITE: Duration = Duration::from_secs(10);
 
 /// Limits of TCP.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections in all.
     pub connections: usize,
@@ -30,6 +37,8 @@ pub struct Limits {
     pub per_client: usize,
     /// Time that a connection may be silent.
     pub idle: Duration,
+    /// Who may have all of the community's domain.
+    pub transfer: Access,
 }
 
 /// What connections share.
@@ -38,17 +47,26 @@ pub struct Tcp {
     forwarder: Arc<Forwarder>,
     /// Counters of all connections.
     pub counters: Counters,
+    orders: Sender<Order>,
+    transfers: Semaphore,
     limits: Mutex<Limits>,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Tcp {
     /// Nothing is open yet.
-    pub fn new(board: &Arc<Board>, forwarder: &Arc<Forwarder>, limits: Limits) -> Arc<Self> {
+    pub fn new(
+        board: &Arc<Board>,
+        forwarder: &Arc<Forwarder>,
+        orders: Sender<Order>,
+        limits: Limits,
+    ) -> Arc<Self> {
         Arc::new(Self {
             board: board.clone(),
             forwarder: forwarder.clone(),
             counters: Counters::default(),
+            orders,
+            transfers: Semaphore::new(TRANSFERS),
             limits: Mutex::new(limits),
             open: Mutex::default(),
         })
@@ -64,12 +82,16 @@ impl Tcp {
         loop {
             match listener.accept().await {
                 Ok((stream, client)) => {
-                    let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+                    let limits = self
+                        .limits
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .clone();
                     let client_ip = client.ip().to_canonical();
-                    if let Some(place) = Place::take(&self, client_ip, limits) {
+                    if let Some(place) = Place::take(&self, client_ip, &limits) {
                         tokio::spawn(async move {
                             // Errors of one connection end it and concern nobody else.
-                            let _ = place.tcp.serve(stream, client, limits.idle).await;
+                            let _ = place.tcp.serve(stream, client, &limits).await;
                             drop(place);
                         });
                     }
@@ -83,13 +105,23 @@ impl Tcp {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, client: SocketAddr, idle: Duration) -> io::Result<()> {
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        client: SocketAddr,
+        limits: &Limits,
+    ) -> io::Result<()> {
+        let idle = limits.idle;
         let mut stream = BufReader::with_capacity(1024, stream);
         let (mut question, mut out) = (Question::default(), Vec::new());
         loop {
             let length = timeout(idle, stream.read_u16()).await??;
             let mut message = vec![0; usize::from(length)];
             timeout(idle, stream.read_exact(&mut message)).await??;
+            if let Some(request) = transfer::request(&message) {
+                self.transfer(&mut stream, client, limits, request).await?;
+                continue;
+            }
             let mut totals = Totals::default();
             let outcome = {
                 let snapshot = self.board.get();
@@ -106,11 +138,33 @@ impl Tcp {
                 let way = Transport::Tcp;
                 out = resolve::answer(self.board.get(), &self.forwarder, &message, way).await;
             }
-            let length = u16::try_from(out.len()).map_err(io::Error::other)?;
-            let framed = [&length.to_be_bytes()[..], &out].concat();
-            timeout(WRITE, stream.write_all(&framed)).await??;
+            write(&mut stream, &out).await?;
         }
     }
+
+    /// Answers with a whole zone. Few at a time: each takes memory for all of it.
+    async fn transfer(
+        &self,
+        stream: &mut BufReader<TcpStream>,
+        client: SocketAddr,
+        limits: &Limits,
+        request: transfer::Request,
+    ) -> io::Result<()> {
+        let _place = self.transfers.acquire().await.map_err(io::Error::other)?;
+        let snapshot = self.board.get();
+        let who = (client.ip(), snapshot.policy.client(client.ip()));
+        let messages = transfer::answer(snapshot, &limits.transfer, &self.orders, request, who);
+        for message in messages.await {
+            write(stream, &message).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn write(stream: &mut BufReader<TcpStream>, message: &[u8]) -> io::Result<()> {
+    let length = u16::try_from(message.len()).map_err(io::Error::other)?;
+    let framed = [&length.to_be_bytes()[..], message].concat();
+    timeout(WRITE, stream.write_all(&framed)).await?
 }
 
 /// A place among the open connections, given back at the end.
@@ -120,7 +174,7 @@ struct Place {
 }
 
 impl Place {
-    fn take(tcp: &Arc<Tcp>, client: IpAddr, limits: Limits) -> Option<Self> {
+    fn take(tcp: &Arc<Tcp>, client: IpAddr, limits: &Limits) -> Option<Self> {
         let mut open = tcp.open.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = open.values().sum();
         let theirs = open.entry(client).or_default();

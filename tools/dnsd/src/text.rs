@@ -74,7 +74,7 @@ fn table(text: &mut String, apex: &Name, table: &Table) {
 }
 
 /// Decodes a set as the answer that it is.
-fn records(owner: &Name, set: Set<'_>) -> Vec<Record> {
+pub(crate) fn records(owner: &Name, set: Set<'_>) -> Vec<Record> {
     let [high, low] = set.count.to_be_bytes();
     let mut message = vec![0, 0, 0x80, 0, 0, 1, high, low, 0, 0, 0, 0];
     message.extend_from_slice(owner.wire());

@@ -59,6 +59,8 @@ fn the_manuals_name_every_option_key_and_member() {
         "allow",
         "cache_bytes",
         "zones",
+        "transfer",
+        "notify",
         "upstream.servers",
         "upstream.zones",
         "tcp.connections",

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::content::Content;
-use super::rrset::{Record, Sets, name_at, stored, write_tail};
+use super::rrset::{Record, Sets, Soa, name_at, stored, write_tail};
 use crate::encode::rtype;
 use crate::name::{MAX_NAME, Name};
 
@@ -98,7 +98,8 @@ pub fn differences(owner: &Name, old: &Sets, new: &Sets, delta: &mut Delta) {
     lost(new, old, &mut delta.added);
 }
 
-/// The way from one state of a zone to another. Both have an SOA record.
+/// The way from one state of a zone to another. Both have an SOA record, with other serials if
+/// anything differs.
 pub fn between(old: &Content, new: &Content) -> Delta {
     let mut names: BTreeMap<Box<[u8]>, Box<[u8]>> = BTreeMap::new();
     for content in [old, new] {
@@ -114,5 +115,13 @@ pub fn between(old: &Content, new: &Content) -> Delta {
     for side in [&mut delta.removed, &mut delta.added] {
         side.sort_by_key(|record| record.rtype != rtype::SOA);
     }
+    let serial = |records: &[Record]| {
+        let first = records
+            .first()
+            .filter(|record| record.rtype == rtype::SOA)?;
+        Some(Soa::read(&first.data)?.serial)
+    };
+    delta.from = serial(&delta.removed).unwrap_or_default();
+    delta.to = serial(&delta.added).unwrap_or_default();
     delta
 }

@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 use guifi_core::{Error, Root};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use super::blob::{self, Delta};
 use super::check::check;
@@ -20,12 +22,24 @@ use super::{Hosted, View, Zone, file};
 use crate::board::Board;
 use crate::encode::rtype;
 use crate::name::Name;
+use crate::notice;
 use crate::state::now;
 
 /// What the holder is asked to do.
 pub enum Order {
     /// Host these zones and no others; files are read anew.
     Configure(Vec<Spec>),
+    /// The changes of a zone from a serial to the present, if they are still known.
+    Since {
+        /// The zone.
+        name: Name,
+        /// Its view.
+        view: View,
+        /// The serial.
+        serial: u32,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Option<Vec<Delta>>>,
+    },
     /// The end.
     Stop,
 }
@@ -59,16 +73,23 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Loads the zones of `specs`, publishes them on `board`, and goes on in a thread.
+    /// Loads the zones of `specs`, publishes them on `board`, and goes on in a thread. Word of
+    /// changes goes to `changes`.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if there is no thread left.
-    pub fn start(root: &Root, board: &Arc<Board>, specs: Vec<Spec>) -> Result<Self, Error> {
+    pub fn start(
+        root: &Root,
+        board: &Arc<Board>,
+        changes: UnboundedSender<notice::Change>,
+        specs: Vec<Spec>,
+    ) -> Result<Self, Error> {
         let (orders, inbox) = channel();
         let mut holding = Holding {
             root: root.clone(),
             board: board.clone(),
             store: None,
+            changes,
             zones: BTreeMap::new(),
             reports: Arc::default(),
         };
@@ -121,6 +142,7 @@ struct Holding {
     root: Root,
     board: Arc<Board>,
     store: Option<Store>,
+    changes: UnboundedSender<notice::Change>,
     zones: BTreeMap<(Name, View), Held>,
     reports: Arc<Mutex<Vec<Report>>>,
 }
@@ -130,6 +152,18 @@ impl Holding {
         while let Ok(order) = inbox.recv() {
             match order {
                 Order::Configure(specs) => self.configure(specs),
+                Order::Since {
+                    name,
+                    view,
+                    serial,
+                    reply,
+                } => {
+                    let changes = self
+                        .store
+                        .as_ref()
+                        .map(|store| store.since((&name, view), serial));
+                    let _ = reply.send(changes.and_then(|changes| changes.unwrap_or_default())); // gone
+                }
                 Order::Stop => return,
             }
         }
@@ -150,7 +184,10 @@ impl Holding {
                     Some(held) => held,
                     None => self.kept(&key, &spec),
                 };
-                held.spec = spec.clone();
+                if held.spec != spec {
+                    held.spec = spec.clone();
+                    held.published = None;
+                }
                 self.take_source(&key, &mut held);
                 self.zones.insert(key, held);
             }
@@ -258,11 +295,17 @@ impl Holding {
         let mut reports = Vec::new();
         for ((name, view), held) in &mut self.zones {
             if held.published.is_none() {
-                let zone = held
-                    .content
-                    .as_ref()
-                    .and_then(|content| Zone::new(content, false));
+                let content = held.content.as_ref();
+                let transfer = held.spec.transfer.clone();
+                let zone = content.and_then(|content| Zone::new(content, transfer, false));
                 held.published = zone.map(Arc::new);
+                if held.published.is_some() && !held.spec.notify.is_empty() {
+                    let change = notice::Change {
+                        zone: name.clone(),
+                        servers: held.spec.notify.clone(),
+                    };
+                    let _ = self.changes.send(change); // nobody listens: the end is near
+                }
             }
             if let Some(zone) = &held.published {
                 views[usize::from(*view == View::External)].push(zone.clone());

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::content::{Content, Cuts, shard};
-use super::rrset::{Soa, name_at, stored};
+use super::rrset::{Soa, name_at, stored, write_tail};
+use super::spec::Access;
 use crate::encode::rtype;
 use crate::name::Name;
 use crate::query::Question;
@@ -23,6 +24,8 @@ pub struct Zone {
     pub serial: u32,
     /// A secondary that has not heard of its primary for too long: no answer is right.
     pub expired: bool,
+    /// Who may have all of it.
+    pub transfer: Access,
     shards: Box<[Arc<Table>]>,
     cuts: Arc<Cuts>,
     wild: bool,
@@ -45,7 +48,7 @@ pub enum Found<'a> {
 
 impl Zone {
     /// The zone as `content` has it now; `None` without SOA.
-    pub fn new(content: &Content, expired: bool) -> Option<Self> {
+    pub fn new(content: &Content, transfer: Access, expired: bool) -> Option<Self> {
         let apex = content.node(b"")?;
         let Node::Set(set) = apex.find(rtype::SOA) else {
             return None;
@@ -53,13 +56,14 @@ impl Zone {
         let (ttl, data) = stored(set.answer).next()?;
         let soa = Soa::read(data)?;
         let mut tail = Vec::new();
-        super::rrset::write_tail(&mut tail, rtype::SOA, ttl.min(soa.minimum), data);
+        write_tail(&mut tail, rtype::SOA, ttl.min(soa.minimum), data);
         Some(Self {
             name: content.origin().clone(),
             labels: content.origin().labels().count(),
             soa: tail.into(),
             serial: soa.serial,
             expired,
+            transfer,
             shards: content.shards().into(),
             cuts: content.cuts().clone(),
             wild: content.wild(),
@@ -69,6 +73,16 @@ impl Zone {
     /// The tables, for those who want everything.
     pub fn tables(&self) -> &[Arc<Table>] {
         &self.shards
+    }
+
+    /// Time to live and data of the SOA record.
+    pub fn start(&self) -> Option<(u32, Box<[u8]>)> {
+        match self.node(b"")?.find(rtype::SOA) {
+            Node::Set(set) => stored(set.answer)
+                .next()
+                .map(|(ttl, data)| (ttl, data.into())),
+            _ => None,
+        }
     }
 
     fn node(&self, name: &[u8]) -> Option<crate::table::Node<'_>> {

@@ -35,7 +35,8 @@ fn write(root: &Root, text: &str) {
 /// Starts a holder, and gives what it serves and says.
 fn run(root: &Root, specs: Vec<Spec>) -> (Vec<String>, Vec<Report>) {
     let board = Arc::new(Board::default());
-    let holder = Holder::start(root, &board, specs).unwrap();
+    let (changes, _) = tokio::sync::mpsc::unbounded_channel();
+    let holder = Holder::start(root, &board, changes, specs).unwrap();
     let snapshot = board.get();
     let served = match snapshot.internal.zones().next() {
         Some(_) => data(&snapshot, "ns.vall.example", RecordType::A),

@@ -1,0 +1,283 @@
+//! Whole zones and their changes for other servers (AXFR, RFC 5936; IXFR, RFC 1995), over TCP.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use hickory_proto::op::{Message, OpCode, ResponseCode};
+use hickory_proto::rr::{DNSClass, RData};
+use tokio::sync::oneshot;
+
+use crate::board::Snapshot;
+use crate::encode::{HEADER, rtype};
+use crate::hosted::blob::Delta;
+use crate::hosted::holder::Order;
+use crate::hosted::rrset::{Record, from_wire, newer, stored, write_tail};
+use crate::hosted::spec::Access;
+use crate::hosted::{View, Zone};
+use crate::name::Name;
+use crate::query::Question;
+use crate::respond::{Client, error_header, flag};
+use crate::table::Table;
+use crate::text;
+use crate::zone::{Apex, Zones};
+
+/// Octets of one message, about: pointers reach no further.
+const MESSAGE: usize = 16_000;
+/// The name of the zone stands in the question of each message.
+const TO_ZONE: [u8; 2] = [0xc0, HEADER as u8];
+
+/// A question for a transfer.
+#[derive(Clone, Debug)]
+pub struct Request {
+    id: u16,
+    question: Question,
+    /// The serial that the client has, if it wants the changes alone.
+    serial: Option<u32>,
+}
+
+/// Where the answer comes from.
+enum Source<'a> {
+    Hosted(&'a Arc<Zone>),
+    Community(&'a Arc<Apex>),
+}
+
+/// Reads `message` if it asks for a transfer.
+pub fn request(message: &[u8]) -> Option<Request> {
+    let query = Message::from_vec(message).ok()?;
+    let [asked] = &query.queries[..] else {
+        return None;
+    };
+    let kind = u16::from(asked.query_type);
+    let mut question = Question::default();
+    let name = Name::from_labels(asked.name.iter())?;
+    if query.metadata.op_code != OpCode::Query
+        || !matches!(kind, rtype::AXFR | rtype::IXFR)
+        || asked.query_class != DNSClass::IN
+        || !question.set(name.wire(), kind)
+    {
+        return None;
+    }
+    let serial = query
+        .authorities
+        .iter()
+        .find_map(|record| match &record.data {
+            RData::SOA(soa) if kind == rtype::IXFR => Some(soa.serial),
+            _ => None,
+        });
+    Some(Request {
+        id: query.metadata.id,
+        question,
+        serial,
+    })
+}
+
+/// What goes out, in the order of the records.
+struct Transfer {
+    request: Request,
+    out: Vec<u8>,
+    count: u16,
+    messages: Vec<Vec<u8>>,
+}
+
+impl Transfer {
+    fn new(request: Request) -> Self {
+        let mut transfer = Self {
+            request,
+            out: Vec::new(),
+            count: 0,
+            messages: Vec::new(),
+        };
+        transfer.begin();
+        transfer
+    }
+
+    fn begin(&mut self) {
+        let question = &self.request.question;
+        self.count = 0;
+        self.out.extend_from_slice(&self.request.id.to_be_bytes());
+        let flags = flag::QR | flag::AA;
+        self.out
+            .extend_from_slice(&[flags, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        self.out.extend_from_slice(question.name());
+        self.out.extend_from_slice(&question.rtype.to_be_bytes());
+        self.out.extend_from_slice(&[0, 1]);
+    }
+
+    /// Adds a record; `front` are the labels in front of the name of the zone.
+    fn add(&mut self, front: &[u8], rtype: u16, ttl: u32, data: &[u8]) {
+        let size = front.len() + TO_ZONE.len() + 10 + data.len();
+        if self.count > 0 && self.out.len() + size > MESSAGE {
+            self.end();
+            self.begin();
+        }
+        self.out.extend_from_slice(front);
+        self.out.extend_from_slice(&TO_ZONE);
+        write_tail(&mut self.out, rtype, ttl, data);
+        self.count += 1;
+    }
+
+    fn add_record(&mut self, zone: &Name, record: &Record) {
+        let length = record.owner.lower().below(zone).map_or(0, <[u8]>::len);
+        let front = record.owner.wire().get(..length).unwrap_or_default();
+        self.add(front, record.rtype, record.ttl, &record.data);
+    }
+
+    /// A table of a hosted zone, without the SOA record.
+    fn add_table(&mut self, table: &Table) {
+        for node in table.nodes() {
+            for (rtype, set) in node.sets().filter(|(rtype, _)| *rtype != rtype::SOA) {
+                for (ttl, data) in stored(set.answer) {
+                    self.add(node.name, rtype, ttl, data);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.out[6..8].copy_from_slice(&self.count.to_be_bytes());
+        self.messages.push(std::mem::take(&mut self.out));
+    }
+
+    fn finish(mut self) -> Vec<Vec<u8>> {
+        self.end();
+        self.messages
+    }
+
+    fn refuse(mut self, code: ResponseCode) -> Vec<Vec<u8>> {
+        self.out[2] &= !flag::AA;
+        self.out[3] = error_header(&self.out, code)[3];
+        self.finish()
+    }
+}
+
+/// The messages that answer `request`. `access` says who may have the community's domain.
+pub async fn answer(
+    snapshot: Arc<Snapshot>,
+    access: &Access,
+    orders: &Sender<Order>,
+    request: Request,
+    (address, client): (IpAddr, Client),
+) -> Vec<Vec<u8>> {
+    let found = source(&snapshot, &request.question, client.inside);
+    let transfer = Transfer::new(request);
+    match found {
+        None => transfer.refuse(ResponseCode::NotAuth),
+        Some(Source::Community(_)) if !access.allows(address, None) => {
+            transfer.refuse(ResponseCode::Refused)
+        }
+        Some(Source::Community(apex)) => community(&snapshot.zones, apex, transfer),
+        Some(Source::Hosted(zone)) if !zone.transfer.allows(address, None) => {
+            transfer.refuse(ResponseCode::Refused)
+        }
+        Some(Source::Hosted(zone)) => {
+            let view = if client.inside {
+                View::Internal
+            } else {
+                View::External
+            };
+            hosted(zone, view, orders, transfer).await
+        }
+    }
+}
+
+/// The zone whose apex is asked for.
+fn source<'a>(snapshot: &'a Snapshot, question: &Question, inside: bool) -> Option<Source<'a>> {
+    let hosted = snapshot.hosted(inside).find(question);
+    if let Some(zone) = hosted.filter(|zone| zone.name.wire() == question.name()) {
+        return Some(Source::Hosted(zone));
+    }
+    let community = snapshot.zones.community.as_ref();
+    let apex = community.filter(|apex| apex.name.wire() == question.name())?;
+    Some(Source::Community(apex))
+}
+
+async fn hosted(
+    zone: &Arc<Zone>,
+    view: View,
+    orders: &Sender<Order>,
+    mut transfer: Transfer,
+) -> Vec<Vec<u8>> {
+    let Some((ttl, soa)) = zone.start().filter(|_| !zone.expired) else {
+        return transfer.refuse(ResponseCode::ServFail);
+    };
+    transfer.add(b"", rtype::SOA, ttl, &soa);
+    if let Some(serial) = transfer.request.serial {
+        if !newer(zone.serial, serial) {
+            return transfer.finish();
+        }
+        if let Some(changes) = changes(zone, view, orders, serial).await {
+            for delta in changes {
+                for record in delta.removed.iter().chain(&delta.added) {
+                    transfer.add_record(&zone.name, record);
+                }
+            }
+            transfer.add(b"", rtype::SOA, ttl, &soa);
+            return transfer.finish();
+        }
+    }
+    for table in zone.tables() {
+        transfer.add_table(table);
+    }
+    transfer.add(b"", rtype::SOA, ttl, &soa);
+    transfer.finish()
+}
+
+/// The changes from `serial` to just this state of the zone.
+async fn changes(
+    zone: &Zone,
+    view: View,
+    orders: &Sender<Order>,
+    serial: u32,
+) -> Option<Vec<Delta>> {
+    let (reply, changes) = oneshot::channel();
+    let name = zone.name.clone();
+    let order = Order::Since {
+        name,
+        view,
+        serial,
+        reply,
+    };
+    orders.send(order).ok()?;
+    let changes: Vec<Delta> = changes.await.ok()??;
+    let whole = changes.windows(2).all(|pair| pair[0].to == pair[1].from);
+    // The zone may have moved on since: the client gets what it was promised, and more later.
+    let end = changes.iter().position(|delta| delta.to == zone.serial)?;
+    whole.then(|| changes.into_iter().take(end + 1).collect())
+}
+
+/// The community's domain. There is no journal of it: its changes are those of the registry.
+fn community(zones: &Zones, apex: &Apex, mut transfer: Transfer) -> Vec<Vec<u8>> {
+    let domain = &apex.name;
+    let top = records(&apex.top, domain);
+    let Some(soa) = top.iter().find(|record| record.rtype == rtype::SOA) else {
+        return transfer.refuse(ResponseCode::ServFail);
+    };
+    transfer.add_record(domain, soa);
+    let serial = transfer.request.serial;
+    if serial.is_some_and(|serial| !newer(apex.serial, serial)) {
+        return transfer.finish();
+    }
+    for record in top.iter().filter(|record| record.rtype != rtype::SOA) {
+        transfer.add_record(domain, record);
+    }
+    for (_, built) in zones.built.iter().filter(|(zone, _)| !zone.is_empty()) {
+        for record in records(&built.table, &built.apex) {
+            transfer.add_record(domain, &record);
+        }
+    }
+    transfer.add_record(domain, soa);
+    transfer.finish()
+}
+
+/// The records of a table of the community, whose sets are compressed against their owner.
+fn records(table: &Table, apex: &Name) -> Vec<Record> {
+    let mut records = Vec::with_capacity(table.records);
+    for node in table.nodes() {
+        let owner = Name::from_wire(&[node.name, apex.wire()].concat());
+        for (_, set) in node.sets() {
+            records.extend(text::records(&owner, set).iter().filter_map(from_wire));
+        }
+    }
+    records
+}

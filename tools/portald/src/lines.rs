@@ -179,5 +179,4 @@ pub fn token(reader: impl Read) -> Result<String, Fault> {
 }
 
 #[cfg(test)]
-#[path = "lines_tests.rs"]
 mod tests;

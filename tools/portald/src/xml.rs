@@ -293,5 +293,4 @@ fn broken(error: &quick_xml::Error, begin: Place, end: Place, open: &[String]) -
 }
 
 #[cfg(test)]
-#[path = "xml_tests.rs"]
 mod tests;

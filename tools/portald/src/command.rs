@@ -169,7 +169,8 @@ async fn import(json: bool, path: &Path, confirm: bool) -> Result<(), Error> {
         admin.fetch(&what).await.map_err(failed)?;
     }
     let file = OwnedFd::from(std::os::fd::OwnedFd::from(file));
-    let document = read(&admin.import(file).await.map_err(failed)?)?;
+    let told = admin.import(file).await.map_err(|e| refused(failed(e)))?;
+    let document = read(&told)?;
     out(json, &document, |document| {
         let faults = document["faults"].as_array().into_iter().flatten();
         let faults: String = faults
@@ -185,4 +186,16 @@ async fn import(json: bool, path: &Path, confirm: bool) -> Result<(), Error> {
             summary(&document["held"])
         )
     })
+}
+
+/// A file that is not sound is no wrong usage of the command.
+fn refused(error: Error) -> Error {
+    if error.kind() != Kind::Usage {
+        return error;
+    }
+    let text = error.to_string();
+    match text.rsplit_once(" (hint: ") {
+        Some((text, hint)) => Error::failed(text).hint(hint.trim_end_matches(')')),
+        None => Error::failed(text),
+    }
 }

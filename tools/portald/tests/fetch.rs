@@ -326,3 +326,25 @@ fn data_are_there_at_once_after_a_start_with_the_portal_away_mock_portal() {
         json!([900, 901])
     );
 }
+
+#[test]
+fn over_https_the_authorities_of_the_machine_count_mock_portal() {
+    let (portal, certificate) = MockPortal::secure();
+    let mut place = Place::start(&(portal.line() + ZONE));
+    let failed = place.failed("cnml", 900, "certificate");
+    assert_eq!(
+        (&failed["checked"], portal.asked().len()),
+        (&Value::Null, 0)
+    );
+    place.end("-TERM");
+    place.write("trusted.pem", certificate);
+    place.run();
+    place.fetched("cnml", 900);
+    // And nobody is led away from there to where anyone may listen in.
+    let open = MockPortal::example();
+    let away = format!("Location: {}{CNML}\r\n", open.url());
+    portal.answer(CNML, Reply::Status(302, Box::leak(away.into_boxed_str())));
+    again(&place);
+    place.failed("cnml", 900, "https only");
+    assert!(open.asked().is_empty());
+}

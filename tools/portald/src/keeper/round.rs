@@ -183,6 +183,11 @@ impl Keeper {
         known.add(trouble.text.clone(), now, trouble.wait);
         if trouble.portal {
             self.portal.add(trouble.text.clone(), now, trouble.wait);
+            // What else was wanted now would fare no better.
+            for other in self.wishes.drain(..) {
+                let known = self.failures.entry(other).or_default();
+                known.add(trouble.text.clone(), now, trouble.wait);
+            }
         }
         let kept = match self.held_of(target) {
             Some(held) => format!("keeping that of {}", held.fetched),

@@ -97,6 +97,8 @@ impl Place {
             .env("GUIFI_LOG", "debug")
             .env("DBUS_SYSTEM_BUS_ADDRESS", self.bus.address())
             .env("NOTIFY_SOCKET", &notify)
+            .env("SSL_CERT_FILE", self.path("trusted.pem"))
+            .env_remove("SSL_CERT_DIR")
             .env_remove("http_proxy")
             .stdin(Stdio::null())
             .stderr(log)

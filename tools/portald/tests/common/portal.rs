@@ -2,13 +2,15 @@
 //! remembers what it was asked.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What is answered for a path.
 #[derive(Clone, Debug)]
@@ -44,20 +46,26 @@ struct State {
 /// The server; its threads end with the test.
 pub struct MockPortal {
     address: SocketAddr,
+    scheme: &'static str,
     state: Arc<Mutex<State>>,
 }
 
 impl MockPortal {
     pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let portal = Self {
             address: listener.local_addr().unwrap(),
+            scheme: if tls.is_some() { "https" } else { "http" },
             state: Arc::default(),
         };
         let state = portal.state.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let state = state.clone();
+                let (state, tls) = (state.clone(), tls.clone());
                 thread::spawn(move || {
                     {
                         let mut state = state.lock().unwrap();
@@ -65,7 +73,13 @@ impl MockPortal {
                         state.most = state.most.max(state.open);
                     }
                     // The client may go away at any time.
-                    let _ = serve(stream, &state);
+                    let _ = match tls {
+                        None => serve(stream, &state),
+                        Some(tls) => {
+                            let session = ServerConnection::new(tls).unwrap();
+                            serve(StreamOwned::new(session, stream), &state)
+                        }
+                    };
                     state.lock().unwrap().open -= 1;
                 });
             }
@@ -75,11 +89,11 @@ impl MockPortal {
 
     /// Its line of the configuration.
     pub fn line(&self) -> String {
-        format!("portal = \"http://{}\"\n", self.address)
+        format!("portal = \"{}://{}\"\n", self.scheme, self.address)
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     pub fn answer(&self, path: &str, reply: Reply) {
@@ -91,9 +105,35 @@ impl MockPortal {
         self.answer(path, Reply::Body(text.as_bytes().to_vec()));
     }
 
+    /// Over TLS, with a certificate that nobody knows; that comes with it, as PEM.
+    pub fn secure() -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let text = data_encoding::BASE64.encode(made.cert.der());
+        let lines: Vec<&str> = (0..text.len().div_ceil(64))
+            .map(|n| &text[n * 64..text.len().min(n * 64 + 64)])
+            .collect();
+        let pem = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        );
+        (Self::with(Some(Arc::new(config))).filled(), pem)
+    }
+
     /// Everything of the example.
     pub fn example() -> Self {
-        let portal = Self::new();
+        Self::new().filled()
+    }
+
+    fn filled(self) -> Self {
+        let portal = self;
         portal.body("/guifi/refresh/cnml", "1000");
         portal.body("/guifi/refresh/dns", "2000");
         portal.body("/guifi/cnml/900/detail", super::DETAIL);
@@ -122,8 +162,8 @@ impl MockPortal {
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut lines = BufReader::new(&stream).lines();
+fn serve(mut stream: impl Read + Write, state: &Mutex<State>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(&mut stream).lines();
     let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let (mut tag, mut packs) = (None, false);
@@ -152,7 +192,8 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         |status: &str, more: &str| format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}\r\n");
     let with =
         |length: usize, more: &str| head("200 OK", &format!("Content-Length: {length}\r\n{more}"));
-    let mut out = &stream;
+    drop(lines);
+    let out = &mut stream;
     match reply.unwrap_or(Reply::Status(404, "")) {
         Reply::Body(body) => {
             out.write_all(with(body.len(), "Content-Type: text/html\r\n").as_bytes())?;
@@ -183,7 +224,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         }
         Reply::Silence => {
             out.write_all(with(100, "").as_bytes())?;
-            wait_for_end(&stream)
+            wait_for_end(out)
         }
         Reply::Drip => {
             out.write_all(with(1 << 10, "").as_bytes())?;
@@ -200,11 +241,11 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         }
         Reply::Huge(length) => {
             out.write_all(head("200 OK", &format!("Content-Length: {length}\r\n")).as_bytes())?;
-            wait_for_end(&stream)
+            wait_for_end(out)
         }
     }
 }
 
-fn wait_for_end(mut stream: &TcpStream) -> std::io::Result<()> {
-    std::io::Read::read(&mut stream, &mut [0; 1]).map(drop)
+fn wait_for_end(stream: &mut impl Read) -> std::io::Result<()> {
+    stream.read(&mut [0; 1]).map(drop)
 }

@@ -131,9 +131,8 @@ pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
     }
     parts.push(part("discoveryd", &evidence.discovery, discovery));
     parts.push(part("dnsd", &evidence.dns, dns));
-    if let Some(document) = &evidence.portal {
-        parts.push(part(portal::NAME, document, portal::portal));
-    }
+    let portal = evidence.portal.iter();
+    parts.extend(portal.map(|document| part(portal::NAME, document, portal::portal)));
     parts.push(match &evidence.updates {
         Ok(document) => updates::updates(document),
         Err(why) => {

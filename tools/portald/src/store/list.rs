@@ -192,7 +192,8 @@ pub fn proxies(connection: &Connection, zone: u64) -> Lines {
     Ok(Some(lines))
 }
 
-/// What the portal says of federation to the proxy of this number, itself first.
+/// What the portal says of federation to the proxy of this number, itself first. It admits its
+/// own users; one that is `in` also those of others that are `out`.
 ///
 /// # Errors
 /// Those of the database.
@@ -203,8 +204,18 @@ pub fn federation(connection: &Connection, service: u64) -> Lines {
     let mut statement = connection
         .prepare_cached("SELECT proxy, mode FROM member WHERE gen = ? ORDER BY position")?;
     let (mut rows, mut lines) = (statement.query([generation])?, Vec::new());
+    let (mut own, is_in) = (true, |mode: &str| ["in", "inout"].contains(&mode));
+    let mut open = false;
     while let Some(row) = rows.next()? {
-        add(&mut lines, &Value::Object(object(row)?));
+        let mode: String = row.get(1)?;
+        open = if own { is_in(&mode) } else { open };
+        let admitted = own || (open && ["out", "inout"].contains(&mode.as_str()));
+        own = false;
+        let proxy: i64 = row.get(0)?;
+        add(
+            &mut lines,
+            &json!({"proxy": proxy, "mode": mode, "admitted": admitted}),
+        );
     }
     Ok(Some(lines))
 }

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+/// Name servers that a zone has, if those above it have enough.
+const DNS_SERVERS: usize = 3;
+
 /// Smallest and largest longitude and latitude.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Extent(Option<[f64; 4]>);
@@ -184,6 +187,24 @@ impl Tree {
         path.iter().rev().find_map(|id| self.zones[id].graph_server)
     }
 
+    /// The name servers of a zone; fewer than three are completed from the zones above.
+    fn dns_servers(&self, id: i64) -> Vec<&str> {
+        let mut found: Vec<&str> = Vec::new();
+        for zone in self.path(id).iter().rev().map(|id| &self.zones[id]) {
+            let own = zone.dns_servers.split(',').filter(|word| !word.is_empty());
+            if found.is_empty() {
+                found.extend(own);
+                continue;
+            }
+            for server in own {
+                if found.len() < DNS_SERVERS && !found.contains(&server) {
+                    found.push(server);
+                }
+            }
+        }
+        found
+    }
+
     /// The zone and all below it; nothing if there is no such zone.
     pub(super) fn below(&self, id: i64) -> HashSet<i64> {
         let start = self.order.iter().position(|(zone, _)| *zone == id);
@@ -218,7 +239,7 @@ impl Tree {
                 "box": zone.extent.0,
                 "time_zone": zone.time_zone,
                 "ntp_servers": list(&zone.ntp_servers),
-                "dns_servers": list(&zone.dns_servers),
+                "dns_servers": self.dns_servers(*id),
                 "graph_server": own,
                 "created": zone.created,
                 "updated": zone.updated,
@@ -251,6 +272,23 @@ mod tests {
         assert_eq!(tree.path(2), [3, 1, 2]);
         assert_eq!(tree.below(1), HashSet::from([1, 2]));
         assert!(tree.below(99).is_empty());
+    }
+
+    #[test]
+    fn fewer_than_three_name_servers_are_completed_from_above() {
+        let mut tree = tree(&[(1, None), (2, Some(1)), (3, Some(2)), (4, Some(3))]);
+        for (id, servers) in [
+            (1, "10.0.0.9,10.0.0.8"),
+            (2, "10.0.0.2,10.0.0.9"),
+            (4, "10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4"),
+        ] {
+            if let Some(zone) = tree.zones.get_mut(&id) {
+                zone.dns_servers = servers.into();
+            }
+        }
+        assert_eq!(tree.dns_servers(3), ["10.0.0.2", "10.0.0.9", "10.0.0.8"]);
+        assert_eq!(tree.dns_servers(1), ["10.0.0.9", "10.0.0.8"]);
+        assert_eq!(tree.dns_servers(4).len(), 4, "its own are all kept");
     }
 
     #[test]

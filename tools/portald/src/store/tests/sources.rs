@@ -41,8 +41,8 @@ fn federation_is_kept_in_its_order() {
     assert_eq!(
         lines,
         [
-            json!({"proxy": 9502, "mode": "inout"}),
-            json!({"proxy": 9505, "mode": "out"})
+            json!({"proxy": 9502, "mode": "inout", "admitted": true}),
+            json!({"proxy": 9505, "mode": "out", "admitted": true})
         ]
     );
     assert!(
@@ -96,4 +96,24 @@ fn sources_keep_their_times_and_tokens() {
         (source.entries, source.generated.as_str()),
         (6, "20240131 0105")
     );
+}
+
+#[test]
+fn a_proxy_admits_users_as_the_access_rule_says() {
+    let admitted = |text: &str| -> Vec<u64> {
+        let mut place = Place::new();
+        place.take(text).unwrap();
+        let lines = place.lines(|c| list::federation(c, 9502));
+        let admitted = lines.iter().filter(|line| line["admitted"] == true);
+        admitted
+            .map(|line| line["proxy"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(
+        admitted("9502-inout\n9505-out\n9506-inout\n"),
+        [9502, 9505, 9506]
+    );
+    assert_eq!(admitted("9502-in\n9505-in\n9506-private\n"), [9502]);
+    assert_eq!(admitted("9502-out\n9505-out\n"), [9502]);
+    assert_eq!(admitted("9502-private\n9505-out\n"), [9502]);
 }

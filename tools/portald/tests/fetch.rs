@@ -247,8 +247,8 @@ fn whatever_else_comes_the_last_good_data_stay_mock_portal() {
         (Reply::Packed(bomb.into()), "more than 100000 bytes"),
         (Reply::Huge(10_000_000_000), "more than 100000 bytes"),
         (Reply::Flood, "more than 100000 bytes"),
-        (Reply::Silence, "timeout"),
-        (Reply::Drip, "timeout"),
+        (Reply::Silence, "silent for too long"),
+        (Reply::Drip, "took too long"),
         (
             Reply::Status(302, "Location: /guifi/cnml/900/detail\r\n"),
             "redirect",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ureq::http::{HeaderMap, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Error};
+use ureq::{Agent, Error, Timeout};
 
 use crate::config::{Limits, Settings};
 
@@ -187,8 +187,19 @@ fn trouble(error: &Error) -> Trouble {
         error,
         Error::TooManyRedirects | Error::RedirectFailed | Error::RequireHttpsOnly(_)
     );
+    let text = match error {
+        Error::Io(e) => e.to_string(),
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            "no connection in time (limits.connect_seconds)".into()
+        }
+        Error::Timeout(Timeout::PerRead | Timeout::RecvResponse) => {
+            "the portal was silent for too long (limits.response_seconds)".into()
+        }
+        Error::Timeout(_) => "it took too long (limits.fetch_seconds)".into(),
+        other => other.to_string(),
+    };
     Trouble {
-        text: guifi_core::terminal::tame(&error.to_string()).replace('\n', " "),
+        text: guifi_core::terminal::tame(&text).replace('\n', " "),
         portal,
         ..Trouble::default()
     }

@@ -31,14 +31,20 @@ class MockPortal:
         for page, fixture in PAGES.items():
             (self.top / page).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(FIXTURES / fixture, self.top / page)
+        box.sh("systemctl start lighttpd")
         for token in ("cnml", "dns"):
             self.put(f"guifi/refresh/{token}", "1000")
-        box.sh("systemctl start lighttpd")
 
     def put(self, page, text):
-        """Makes a page another one."""
+        """Makes a page another one; the web server may remember the size of the old one for a while."""
         (self.top / page).parent.mkdir(parents=True, exist_ok=True)
         (self.top / page).write_text(text, encoding="utf-8")
+
+        def served():
+            done = self.box.run(f"curl -sf http://localhost/{page}", check=False)
+            return (done.returncode, done.stdout) == (0, text)
+
+        eventually(f"{self.box} serves the new {page}", served, 20)
 
 
 def _source(box, what, number):

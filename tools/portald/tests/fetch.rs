@@ -223,7 +223,7 @@ fn whatever_else_comes_the_last_good_data_stay_mock_portal() {
             "web page",
         ),
         (Reply::Body("<html/>".into()), "web page"),
-        (Reply::Half(DETAIL.into(), 5000), "cnml/900: "),
+        (Reply::Half(DETAIL.into(), 5000), "the answer broke off"),
         (Reply::Body(DETAIL[..5000].into()), "cut short"),
         (
             Reply::Body("<!DOCTYPE a [<!ENTITY b 'c'>]><cnml>&b;</cnml>".into()),

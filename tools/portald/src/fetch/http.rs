@@ -188,6 +188,7 @@ fn trouble(error: &Error) -> Trouble {
         Error::TooManyRedirects | Error::RedirectFailed | Error::RequireHttpsOnly(_)
     );
     let text = match error {
+        Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "the answer broke off".into(),
         Error::Io(e) => e.to_string(),
         Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
             "no connection in time (limits.connect_seconds)".into()

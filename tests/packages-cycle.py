@@ -11,8 +11,8 @@ TIMEOUT = 420
 
 PLACES = ("/etc", "/usr", "/var", "/srv", "/opt", "/root")
 OURS = "$(dpkg-query -W -f '${db:Status-Status} ${Package}\\n' 'guifi*' | sed -n 's/^installed \\|^config-files //p')"
-PACKAGES = ("guifi-community-distro", "guifi-mirrord")
-DAEMONS = (*UNITS, "guifi-mirrord")
+PACKAGES = ("guifi-community-distro", "guifi-mirrord", "guifi-portald")
+DAEMONS = (*UNITS, "guifi-mirrord", "guifi-portald")
 CONFFILE = "/etc/guifi/dnsd.toml"
 
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::firewall::Firewall;
 
 pub(crate) mod peer;
+mod portal;
 mod updates;
 
 /// Less room than this, in bytes, and nothing new can be kept for long.
@@ -71,6 +72,8 @@ pub(crate) struct Evidence {
     pub(crate) registry: Result<Value, String>,
     pub(crate) discovery: Result<Value, String>,
     pub(crate) dns: Result<Value, String>,
+    /// `None` where guifi-portald is not installed.
+    pub(crate) portal: Option<Result<Value, String>>,
     /// What guifi-mirrord-apt says of packages and mirrors.
     pub(crate) updates: Result<Value, String>,
     /// Free bytes where the state is kept.
@@ -88,6 +91,7 @@ impl Default for Evidence {
             registry: unknown(),
             discovery: unknown(),
             dns: unknown(),
+            portal: None,
             updates: unknown(),
             disk: None,
             firewall: Firewall::NotSeen,
@@ -98,11 +102,18 @@ impl Default for Evidence {
 /// Free bytes where the daemons keep their state: the least of all, as each may be a file
 /// system of its own.
 pub(crate) fn disk(root: &Root) -> Option<u64> {
-    ["", "/peerd", "/registryd", "/discoveryd", "/dnsd"]
-        .iter()
-        .filter_map(|part| rustix::fs::statvfs(root.join(format!("/var/lib/guifi{part}"))).ok())
-        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
-        .min()
+    [
+        "",
+        "/peerd",
+        "/registryd",
+        "/discoveryd",
+        "/dnsd",
+        "/portald",
+    ]
+    .iter()
+    .filter_map(|part| rustix::fs::statvfs(root.join(format!("/var/lib/guifi{part}"))).ok())
+    .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+    .min()
 }
 
 /// Every part, in the order in which they stand on each other.
@@ -120,6 +131,8 @@ pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
     }
     parts.push(part("discoveryd", &evidence.discovery, discovery));
     parts.push(part("dnsd", &evidence.dns, dns));
+    let portal = evidence.portal.iter();
+    parts.extend(portal.map(|document| part(portal::NAME, document, portal::portal)));
     parts.push(match &evidence.updates {
         Ok(document) => updates::updates(document),
         Err(why) => {

@@ -134,5 +134,21 @@ async fn gather() -> Evidence {
     evidence.registry = ask(guifi_bus::REGISTRY).await;
     evidence.discovery = ask(guifi_bus::DISCOVERY).await;
     evidence.dns = ask(guifi_bus::DNS).await;
+    if installed(&connection, guifi_bus::PORTAL).await {
+        evidence.portal = Some(ask(guifi_bus::PORTAL).await);
+    }
     evidence
+}
+
+/// Whether a daemon runs, or could be started: not every box has all of them.
+async fn installed(connection: &zbus::Connection, service: guifi_bus::Service) -> bool {
+    let Ok(bus) = zbus::fdo::DBusProxy::new(connection).await else {
+        return false;
+    };
+    let known = async || -> zbus::fdo::Result<bool> {
+        let there = |names: &[zbus::names::OwnedBusName]| names.iter().any(|n| *n == service.name);
+        Ok(there(&bus.list_names().await?) || there(&bus.list_activatable_names().await?))
+    };
+    let asked = tokio::time::timeout(PATIENCE, known()).await;
+    asked.is_ok_and(|known| known.unwrap_or_default())
 }

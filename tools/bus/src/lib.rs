@@ -11,6 +11,7 @@ pub mod instance;
 mod lines;
 mod mirror;
 mod peer;
+mod portal;
 mod registry;
 
 pub use discovery::{DiscoveryAdminProxy, DiscoveryProxy};
@@ -19,6 +20,7 @@ pub use error::{Failure, error, is_waiting};
 pub use lines::{each_line, read_lines, sealed_file};
 pub use mirror::{MirrorAdminProxy, MirrorProxy};
 pub use peer::{PeerAdminProxy, PeerProxy};
+pub use portal::{PortalAdminProxy, PortalProxy, RefreshedStream};
 pub use registry::{RegistryAdminProxy, RegistryProviderProxy, RegistryProxy, watch_registry};
 
 use guifi_core::{Error, Kind};
@@ -52,6 +54,8 @@ pub const DISCOVERY: Service = service(
 pub const DNS: Service = service("net.guifi.Dns1", "/net/guifi/Dns1", "guifi-dnsd");
 /// Mirror of the package repository.
 pub const MIRROR: Service = service("net.guifi.Mirror1", "/net/guifi/Mirror1", "guifi-mirrord");
+/// Data of guifi.net's portal.
+pub const PORTAL: Service = service("net.guifi.Portal1", "/net/guifi/Portal1", "guifi-portald");
 
 const fn service(name: &'static str, path: &'static str, unit: &'static str) -> Service {
     Service { name, path, unit }

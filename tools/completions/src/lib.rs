@@ -37,6 +37,7 @@ pub fn commands() -> Vec<Command> {
         guifi_box::cli::Leave::command(),
         guifi_mirrord::cli::Command::command(),
         guifi_peerd::command::Cli::command(),
+        guifi_portald::cli::Command::command(),
         guifi_discoveryd::cli::Publish::command(),
         guifi_registryd::cli::Command::command(),
         guifi_box::cli::Status::command(),

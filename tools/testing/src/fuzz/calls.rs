@@ -1,6 +1,9 @@
 //! Garbage for the methods of a daemon on the bus.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -266,8 +269,19 @@ fn value(kind: &str, chance: &mut Chance, samples: &[&str]) -> Variant<'static> 
         }
         "v" => Variant::Variant(Box::new(any(chance, samples))),
         "s" => text(chance, samples).into(),
+        "h" => Variant::Fd(file(chance, samples).into()),
         other => panic!("no garbage is known for the type {other}"),
     }
+}
+
+/// A file with a text in it, or one that never ends.
+fn file(chance: &mut Chance, samples: &[&str]) -> OwnedFd {
+    if chance.below(8) == 0 {
+        return File::open("/dev/zero").unwrap().into();
+    }
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text(chance, samples).as_bytes()).unwrap();
+    file.into()
 }
 
 fn any(chance: &mut Chance, samples: &[&str]) -> Variant<'static> {

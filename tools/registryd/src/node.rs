@@ -21,6 +21,8 @@ mod write;
 
 pub use crate::store::Request;
 pub use lapse::LapsePace;
+#[cfg(test)]
+pub(crate) use presence::renewal_interval;
 pub use redeem::{Grant, use_of};
 pub use rotate::KeyState;
 pub use sponsor::{Admission, Pace};

@@ -136,6 +136,16 @@ impl Store {
         })
     }
 
+    /// Writes the log into the database after each 256 KiB instead of 4 MiB: a simulation has
+    /// thousands of logs in memory.
+    #[cfg(test)]
+    pub(crate) fn keep_log_short(&self) {
+        let set = self
+            .connection
+            .pragma_update(None, "wal_autocheckpoint", 64);
+        assert_eq!(set, Ok(()));
+    }
+
     /// Notes the highest version, in milliseconds, that this box has signed and taken back.
     ///
     /// # Errors

@@ -173,6 +173,7 @@ impl World {
         let site = &mut self.sites[n];
         std::fs::create_dir_all(&site.dir).unwrap();
         let mut opened = Store::open(&site.dir.join("registry.db")).unwrap();
+        opened.store.keep_log_short();
         opened.records.extend_from_slice(records);
         let home = Home {
             name: format!("box{n}"),

@@ -155,14 +155,13 @@ impl Store {
         })
     }
 
-    /// Writes the log into the database after each 256 KiB instead of 4 MiB: a simulation has
-    /// thousands of logs in memory.
+    /// For one of thousands in one process, none of which survives it: writes the log into the
+    /// database after each 256 KiB instead of 4 MiB, and waits for no disk.
     #[cfg(test)]
-    pub(crate) fn keep_log_short(&self) {
-        let set = self
-            .connection
-            .pragma_update(None, "wal_autocheckpoint", 64);
-        assert_eq!(set, Ok(()));
+    pub(crate) fn simulate(&self) {
+        for (name, value) in [("wal_autocheckpoint", 64), ("synchronous", 0)] {
+            assert_eq!(self.connection.pragma_update(None, name, value), Ok(()));
+        }
     }
 
     /// Notes the highest version, in milliseconds, that this box has signed and taken back.

@@ -167,13 +167,10 @@ fn measure(size: usize) -> Cost {
         (world.at - begin).as_secs_f64(),
         compared / 2.0 / syncs,
     );
-    // What one record costs shows beside a time like the one in which it comes.
-    let (before, begin) = (world.bytes(), world.at);
-    world.run(MINUTE * 2);
-    let quiet = rate(&world, before, begin);
+    let renewals = written / (world.at - begin).as_secs_f64();
     let mut times = Vec::new();
     let mut missed = 0;
-    let (before, flow) = (world.bytes(), world.at);
+    let (before, flow, [already, ..]) = (world.bytes(), world.at, world.work());
     for round in 0..ROUNDS {
         let n = (round * 37) % size;
         let (now, name) = (world.now(n), format!("_new._tcp/{round}"));
@@ -192,8 +189,10 @@ fn measure(size: usize) -> Cost {
         world.run(SECOND * 5);
     }
     let busy = rate(&world, before, flow);
-    let each = (world.at - flow).as_secs_f64() / ROUNDS as f64;
-    let record = [0, 1].map(|way| (busy[way] - quiet[way]).max(0.0) * each);
+    // What was said more than in as long a time at rest has cost what was sent more.
+    let took = (world.at - flow).as_secs_f64();
+    let more = (world.work()[0] - already) as f64 - renewals * size as f64 * took;
+    let record = [0, 1].map(|way| (busy[way] - idle[way]).max(0.0) * took / more);
     times.sort();
     world.run(MINUTE * 3);
     let late: usize = (0..ROUNDS)

@@ -2,7 +2,7 @@
 //! see. It takes records and the time, and says what changed; it touches neither disk nor
 //! network nor clock.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use guifi_streams::Key;
@@ -42,7 +42,8 @@ pub struct Book {
     doubted: BTreeSet<RecordKey>,
     /// The highest version that this box has signed and taken back, in milliseconds.
     taken_back: u64,
-    loading: bool,
+    /// While what the store held is taken in: that of it whose signatures are to be checked.
+    loading: Option<HashSet<Hash>>,
 }
 
 /// What came of a merge.
@@ -96,7 +97,7 @@ impl Book {
             ahead: VecDeque::new(),
             doubted: BTreeSet::new(),
             taken_back: 0,
-            loading: false,
+            loading: None,
         };
         book.refresh_all(0, &mut Merged::default());
         Ok(book)
@@ -141,12 +142,18 @@ impl Book {
         self.witnesses.of(owner, &self.ruling)
     }
 
-    /// Takes in what the store holds, at community time `now`. What this box has said itself is
-    /// taken even if its life is over: others would not, and could bring back what was removed.
-    pub fn load<R: Into<Arc<Record>>>(&mut self, stored: Vec<R>, now: u64) -> Merged {
-        self.loading = true;
+    /// Takes in what the store holds, at community time `now`; signatures are checked of what
+    /// is `unsure` only. What this box has said itself is taken even if its life is over: others
+    /// would not, and could bring back what was removed.
+    pub fn load<R: Into<Arc<Record>>>(
+        &mut self,
+        stored: Vec<R>,
+        unsure: HashSet<Hash>,
+        now: u64,
+    ) -> Merged {
+        self.loading = Some(unsure);
         let merged = self.merge(stored, now);
-        self.loading = false;
+        self.loading = None;
         merged
     }
 
@@ -313,7 +320,7 @@ impl Book {
         {
             return Verdict::Known;
         }
-        if record.has_expired(now) && !(self.loading && self.is_kept(record, now)) {
+        if record.has_expired(now) && !(self.loading.is_some() && self.is_kept(record, now)) {
             return Verdict::Refuse("it has expired".to_owned());
         }
         if record.key.kind == "founding" {
@@ -342,7 +349,8 @@ impl Book {
         if is_ahead(record, now) && owner != self.own {
             return Verdict::Ahead;
         }
-        if record.verify() {
+        let loading = self.loading.as_ref();
+        if loading.is_some_and(|unsure| !unsure.contains(&record.hash)) || record.verify() {
             Verdict::Take
         } else {
             Verdict::Refuse("its signature is not its owner's".to_owned())

@@ -21,6 +21,8 @@ mod write;
 
 pub use crate::store::Request;
 pub use lapse::LapsePace;
+#[cfg(test)]
+pub(crate) use presence::renewal_interval;
 pub use redeem::{Grant, use_of};
 pub use rotate::KeyState;
 pub use sponsor::{Admission, Pace};
@@ -220,6 +222,7 @@ impl Node {
         let Opened {
             store,
             records,
+            unsure,
             absences,
             taken_back,
             requests,
@@ -237,7 +240,8 @@ impl Node {
         // What is stored was checked when it came: a clock that has lost its battery since must
         // not make it come from the future.
         let newest = records.iter().map(|r| r.version).max().unwrap_or(0);
-        let loaded = book.load(records, now.clock_ms.max(newest));
+        let checked = unsure.clone();
+        let loaded = book.load(records, unsure, now.clock_ms.max(newest));
         let mut node = Self {
             own,
             book,
@@ -274,14 +278,13 @@ impl Node {
             effects: Vec::new(),
             signer,
         };
-        // What was stored is stored; only what the rules drop today is news to the store.
-        node.save(
-            loaded
-                .changes
-                .into_iter()
-                .filter(|c| matches!(c, Change::Drop(_)))
-                .collect(),
-        );
+        // What was stored is stored; news to the store is what the rules drop today, and what had
+        // to be checked.
+        let is_news = |change: &Change| match change {
+            Change::Put(record) => checked.contains(&record.hash),
+            Change::Drop(_) => true,
+        };
+        node.save(loaded.changes.into_iter().filter(is_news).collect());
         node.ruled(now);
         node.synced = node.book.ruling().members.len() <= 1;
         Ok(node)

@@ -77,6 +77,29 @@ fn removed_expired_forged_foreign_and_future_records_are_not_seen() {
 }
 
 #[test]
+fn of_what_was_stored_the_signature_is_checked_if_that_is_not_sure() {
+    let [admin, reader] = signers();
+    let book = || Book::new(admin.found("open", &[]), reader.key(), "e".into()).unwrap();
+    let mut forged = admin.record(book().community(), "service", "s", T, json!({}));
+    forged.signature[0] ^= 1;
+    let unsure = HashSet::from([forged.hash]);
+    let mut trusting = book();
+    trusting.load(vec![forged.clone()], HashSet::new(), T);
+    assert!(trusting.get(&forged.key).is_some());
+    assert_eq!(
+        book().load(vec![forged.clone()], unsure, T).refused.len(),
+        1
+    );
+    let mut again = admin.record(book().community(), "service", "t", T, json!({}));
+    again.signature[0] ^= 1;
+    assert_eq!(
+        trusting.merge(vec![again], T).refused.len(),
+        1,
+        "what comes is"
+    );
+}
+
+#[test]
 fn what_was_taken_by_a_clock_ahead_is_not_shown_and_yields_to_what_is_in_time() {
     let [admin, reader, a] = signers();
     let mut book = Book::new(admin.found("open", &[]), reader.key(), "e".into()).unwrap();

@@ -35,7 +35,7 @@ pub(super) struct Suspect {
 /// How often a box renews its record when there are `boxes`: every 10 minutes, more rarely
 /// when there are more than 150 of them.
 #[must_use]
-pub(super) fn renewal_interval(boxes: usize) -> Duration {
+pub(crate) fn renewal_interval(boxes: usize) -> Duration {
     Duration::from_secs((boxes as u64 * 4).max(600))
 }
 
@@ -113,6 +113,12 @@ impl Node {
     /// The own record has something new to say.
     pub(super) fn renew_soon(&mut self, now: Now) {
         self.schedule.renew_after(CALM, now.at);
+    }
+
+    /// Renews the own record when so much time has passed, as if the last time were long ago.
+    #[cfg(test)]
+    pub(crate) fn renew_after(&mut self, wait: Duration, now: Now) {
+        self.schedule.renew_now(now.at + wait);
     }
 
     /// Writes the own `box` record and claims the own name.

@@ -3,11 +3,25 @@
 use serde_json::json;
 
 use super::*;
+use crate::node::{Reach, renewal_interval};
 
 /// Services of each box.
 const SERVICES: usize = 5;
+/// Memory that a box of thousands takes with its store.
+const BOX_KIB: u64 = 5 * 1024;
+/// Between the starts of two boxes: what all say at once all would hold at once.
+const START: Duration = Duration::from_millis(250);
 /// New records, one after the other.
 const ROUNDS: usize = 20;
+
+/// Where all boxes are: nothing goes by it.
+fn reach() -> Reach {
+    Reach {
+        addresses: vec![[10, 1, 2, 3].into()],
+        port: 7656,
+        ..Reach::default()
+    }
+}
 
 impl World {
     /// A community of boxes that have long been members and know each other.
@@ -16,7 +30,21 @@ impl World {
         let records = world.records();
         // The disks hold what is new only: thousands of them have no room for all.
         let records: Vec<Arc<Record>> = records.into_iter().map(Record::shared).collect();
-        (0..size).for_each(|n| world.boot_with(n, &records));
+        assert!(records.iter().all(|r| r.verify()), "as when they came");
+        for n in 0..size {
+            world.boot_with(n, &records);
+            // Where its record says: nobody has to learn that it has moved.
+            let now = world.now(n);
+            world.node(n).set_reach(reach(), now);
+            world.run(START);
+        }
+        for n in 0..size {
+            // As if they had started at other times: their turns come evenly.
+            let wait = renewal_interval(size).mul_f64(n as f64 / size as f64);
+            let now = world.now(n);
+            world.node(n).renew_after(wait, now);
+            world.settle(n);
+        }
         world
     }
 
@@ -39,7 +67,10 @@ impl World {
             }
             let name = format!("box{n}");
             let claim = json!({"space": "dns", "zone": "vic", "name": name, "time": BEGIN_MS - 1});
-            let spine = json!({"spine": {"name": name, "zone": "vic", "addresses": ["10.1.2.3"], "port": 7656,
+            let Reach {
+                addresses, port, ..
+            } = reach();
+            let spine = json!({"spine": {"name": name, "zone": "vic", "addresses": addresses, "port": port,
                 "neighbours": [], "software": "0"}});
             records.push(
                 site.signer
@@ -67,6 +98,17 @@ impl World {
         };
         let nodes = self.sites.iter().filter_map(|s| s.node.as_ref());
         nodes.filter(|node| node.book().get(&key).is_some()).count()
+    }
+
+    /// What all stores take, which may be memory as well.
+    fn stored_bytes(&self) -> u64 {
+        let dirs = self
+            .sites
+            .iter()
+            .map(|s| std::fs::read_dir(&s.dir).unwrap());
+        dirs.flatten()
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum()
     }
 
     /// What all have sent and received.
@@ -109,8 +151,8 @@ fn measure(size: usize) -> Cost {
     let mut world = World::grown(size, weather);
     world.run(MINUTE * 5);
     let (before, begin, work) = (world.bytes(), world.at, world.work());
-    // So long that each box renews its record once.
-    world.run(SECOND * (size as u32 * 4).max(600));
+    // So long that each box renews its record once, or of very many a part.
+    world.run(renewal_interval(size).min(MINUTE * 40));
     let rate = |world: &World, before: [u64; 2], begin: Duration| {
         let boxes = size as f64 * (world.at - begin).as_secs_f64();
         let bytes = world.bytes();
@@ -125,13 +167,10 @@ fn measure(size: usize) -> Cost {
         (world.at - begin).as_secs_f64(),
         compared / 2.0 / syncs,
     );
-    // What one record costs shows beside a time like the one in which it comes.
-    let (before, begin) = (world.bytes(), world.at);
-    world.run(MINUTE * 2);
-    let quiet = rate(&world, before, begin);
+    let renewals = written / (world.at - begin).as_secs_f64();
     let mut times = Vec::new();
     let mut missed = 0;
-    let (before, flow) = (world.bytes(), world.at);
+    let (before, flow, [already, ..]) = (world.bytes(), world.at, world.work());
     for round in 0..ROUNDS {
         let n = (round * 37) % size;
         let (now, name) = (world.now(n), format!("_new._tcp/{round}"));
@@ -150,8 +189,10 @@ fn measure(size: usize) -> Cost {
         world.run(SECOND * 5);
     }
     let busy = rate(&world, before, flow);
-    let each = (world.at - flow).as_secs_f64() / ROUNDS as f64;
-    let record = [0, 1].map(|way| (busy[way] - quiet[way]).max(0.0) * each);
+    // What was said more than in as long a time at rest has cost what was sent more.
+    let took = (world.at - flow).as_secs_f64();
+    let more = (world.work()[0] - already) as f64 - renewals * size as f64 * took;
+    let record = [0, 1].map(|way| (busy[way] - idle[way]).max(0.0) * took / more);
     times.sort();
     world.run(MINUTE * 3);
     let late: usize = (0..ROUNDS)
@@ -163,7 +204,7 @@ fn measure(size: usize) -> Cost {
     println!(
         "{size:>6} boxes: {:.2} s median, {:.2} s longest, {missed} copies missing after 5 s, {late} after \
          repair; each box {:.0} B/s sent and {:.0} B/s received at rest, {:.0} and {:.0} B for \
-         each new record; {} MB, {:.0} s",
+         each new record; {} MB and {} MB of files, {:.0} s",
         times[ROUNDS / 2].as_secs_f64(),
         times[ROUNDS - 1].as_secs_f64(),
         idle[0],
@@ -171,6 +212,7 @@ fn measure(size: usize) -> Cost {
         record[0],
         record[1],
         size::resident_mb(),
+        world.stored_bytes() / 1_000_000,
         begun.elapsed().as_secs_f64(),
     );
     assert_eq!(late, 0, "records missing after repair");
@@ -210,10 +252,23 @@ fn a_record_reaches_everybody() {
 fn the_cost_of_being_many() {
     if std::env::var_os("GUIFI_LONG").is_some() {
         let sizes = std::env::var("GUIFI_BOXES");
-        let sizes = sizes.as_deref().unwrap_or("125,250,500").split(',');
-        let costs: Vec<Cost> = sizes.map(|size| measure(size.parse().unwrap())).collect();
+        let sizes = sizes.as_deref().unwrap_or("125,250,500,2000").split(',');
+        let sizes = sizes.map(|size| size.parse().unwrap());
+        let costs: Vec<Cost> = sizes.filter(|n| has_room(*n)).map(measure).collect();
         if let [.., small, large] = &costs[..] {
             project(small, large);
         }
     }
+}
+
+/// Whether so many boxes find room in memory; says so if not.
+fn has_room(boxes: usize) -> bool {
+    let needed = boxes as u64 * BOX_KIB;
+    let free = size::available_kib();
+    if free < needed {
+        println!(
+            "{boxes:>6} boxes: left out, they need {needed} KiB of memory and {free} are free"
+        );
+    }
+    free >= needed
 }

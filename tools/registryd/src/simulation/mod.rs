@@ -31,6 +31,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// Boxes whose stores find room in memory, where nothing waits for a disk.
+const MANY: usize = 500;
+
 /// What the network does to frames.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
@@ -92,8 +95,9 @@ impl World {
     /// `size` boxes, none of them running; the first `founders` found an open community.
     fn new(size: usize, founders: usize, seed: u64, weather: Weather) -> Self {
         share::begin();
+        // The stores of thousands have no room in memory, and need none.
         let memory = std::path::Path::new("/dev/shm");
-        let dir = if memory.is_dir() {
+        let dir = if size <= MANY && memory.is_dir() {
             tempfile::tempdir_in(memory).unwrap()
         } else {
             tempfile::tempdir().unwrap()
@@ -173,6 +177,7 @@ impl World {
         let site = &mut self.sites[n];
         std::fs::create_dir_all(&site.dir).unwrap();
         let mut opened = Store::open(&site.dir.join("registry.db")).unwrap();
+        opened.store.simulate();
         opened.records.extend_from_slice(records);
         let home = Home {
             name: format!("box{n}"),

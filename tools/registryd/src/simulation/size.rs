@@ -10,6 +10,18 @@ pub(super) fn resident_mb() -> u64 {
     pages * 4096 / 1_000_000
 }
 
+/// KiB of memory that programs may still take on this machine.
+pub(super) fn available_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"));
+    line.unwrap()
+        .split_ascii_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
 /// Members; each has eight records.
 const SIZES: [usize; 2] = [1250, 12_500];
 

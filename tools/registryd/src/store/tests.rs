@@ -23,6 +23,60 @@ fn records_come_back_and_dropped_ones_do_not() {
 }
 
 #[test]
+fn what_is_not_as_it_was_stored_is_not_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    let signer = Signer::new(1);
+    let record = |name| Arc::new(signer.record([7; 32], "service", name, 1000, json!({"x": 1})));
+    let (a, b) = (record("a"), record("b"));
+    let mut opened = Store::open(&path).unwrap();
+    let both = [Change::Put(a.clone()), Change::Put(b.clone())];
+    opened.store.apply(&both).unwrap();
+    drop(opened);
+    assert!(Store::open(&path).unwrap().unsure.is_empty());
+    // A bit of the signature, which ends the record: what it says is not touched.
+    let mut bytes = b.encode();
+    *bytes.last_mut().unwrap() ^= 1;
+    let direct = Connection::open(&path).unwrap();
+    let changed = direct.execute("UPDATE record SET encoded = ?1 WHERE name = 'b'", [bytes]);
+    assert_eq!(changed, Ok(1));
+    let opened = Store::open(&path).unwrap();
+    assert_eq!(opened.records.len(), 2);
+    assert_eq!(opened.unsure, HashSet::from([b.hash]));
+}
+
+#[test]
+fn a_database_without_sums_is_read_and_gets_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    let signer = Signer::new(1);
+    let old = Arc::new(signer.record([7; 32], "service", "a", 1000, json!({"x": 1})));
+    let direct = Connection::open(&path).unwrap();
+    direct
+        .execute_batch(
+            "CREATE TABLE record (owner BLOB NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+             encoded BLOB NOT NULL, PRIMARY KEY (owner, kind, name)) WITHOUT ROWID;
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    let key = &old.key;
+    direct
+        .execute(
+            "INSERT INTO record VALUES (?1, ?2, ?3, ?4)",
+            params![key.owner.0, key.kind, key.name, old.encode()],
+        )
+        .unwrap();
+    drop(direct);
+    let mut opened = Store::open(&path).unwrap();
+    assert_eq!(opened.records, std::slice::from_ref(&old));
+    assert_eq!(opened.unsure, HashSet::from([old.hash]));
+    opened.store.apply(&[Change::Put(old.clone())]).unwrap();
+    drop(opened);
+    let opened = Store::open(&path).unwrap();
+    assert!(opened.records == [old] && opened.unsure.is_empty());
+}
+
+#[test]
 fn a_damaged_database_is_set_aside_and_an_empty_one_takes_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("registry.db");

@@ -27,7 +27,7 @@ impl Careless {
         for change in changes {
             match change {
                 Change::Put(record) => transaction.execute(
-                    "INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT OR REPLACE INTO record (owner, kind, name, encoded) VALUES (?1, ?2, ?3, ?4)",
                     params![
                         record.key.owner.0,
                         record.key.kind,

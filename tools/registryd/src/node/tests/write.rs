@@ -52,3 +52,25 @@ fn no_record_lives_shorter_than_it_takes_to_renew_it() {
     };
     assert!(town.node(0).book().view().get(&key).is_some());
 }
+
+#[test]
+fn what_had_to_be_checked_at_a_start_is_sure_at_the_next() {
+    let mut town = Town::new(2);
+    town.run(Duration::from_secs(30));
+    let path = town.dirs[1].path().join("registry.db");
+    town.kill(1);
+    let stored = Store::open(&path).unwrap();
+    let count = stored.records.len();
+    assert!(count > 2 && stored.unsure.is_empty());
+    drop(stored);
+    let direct = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(
+        direct.execute("UPDATE record SET sum = NULL", []),
+        Ok(count)
+    );
+    drop(direct);
+    assert_eq!(Store::open(&path).unwrap().unsure.len(), count);
+    town.boot(1);
+    town.kill(1);
+    assert!(Store::open(&path).unwrap().unsure.is_empty());
+}

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 use zbus::{Connection, OwnedFd, connection, interface};
 
+use crate::portal::Feed;
 use crate::service::Parts;
 use crate::{feed, text};
 
@@ -92,7 +93,7 @@ pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
 }
 
 /// Comes on the bus and stays there; returns after the first attempt.
-pub(crate) async fn start(parts: &Arc<Parts>) {
+pub(crate) async fn start(parts: &Arc<Parts>, portal: Feed) {
     let first = match timeout(START, serve(parts)).await {
         Ok(Ok(connection)) => Some(connection),
         Ok(Err(e)) => {
@@ -104,7 +105,7 @@ pub(crate) async fn start(parts: &Arc<Parts>) {
             None
         }
     };
-    tokio::spawn(stay(parts.clone(), first));
+    tokio::spawn(stay(parts.clone(), portal, first));
 }
 
 async fn serve(parts: &Arc<Parts>) -> zbus::Result<Connection> {
@@ -116,13 +117,14 @@ async fn serve(parts: &Arc<Parts>) -> zbus::Result<Connection> {
         .await
 }
 
-async fn stay(parts: Arc<Parts>, mut bus: Option<Connection>) {
+async fn stay(parts: Arc<Parts>, portal: Feed, mut bus: Option<Connection>) {
     let mut pause = Duration::from_secs(1);
     loop {
         if let Some(connection) = bus.take() {
             tokio::select! {
                 () = connection.closed() => {}
                 () = feed::follow(&connection, &parts.news, &parts.standing) => {}
+                () = portal.clone().follow(&connection) => {}
             }
             log::warn!("the bus is gone; answering the last data without it");
             parts.standing.set(feed::Registry::Absent);

@@ -23,6 +23,7 @@ pub struct Written {
     cache_bytes: usize,
     upstream: WrittenUpstream,
     tcp: WrittenTcp,
+    portal: WrittenPortal,
     zones: BTreeMap<String, WrittenZone>,
     transfer: Vec<String>,
     notify: Vec<String>,
@@ -41,6 +42,12 @@ struct WrittenTcp {
     connections: usize,
     per_client: usize,
     idle_seconds: u32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenPortal {
+    service: u64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -71,6 +78,7 @@ impl Default for Written {
             cache_bytes: 2 << 20,
             upstream: WrittenUpstream::default(),
             tcp: WrittenTcp::default(),
+            portal: WrittenPortal::default(),
             zones: BTreeMap::new(),
             transfer: Vec::new(),
             notify: Vec::new(),
@@ -113,6 +121,8 @@ pub struct Settings {
     pub tcp_idle: Duration,
     /// Zones that are hosted here.
     pub hosted: Vec<Spec>,
+    /// Number of the DNS service whose zones the portal defines.
+    pub portal_service: Option<u64>,
     /// Who may have all of the community's domain.
     pub transfer: Access,
     /// Who is told of its changes.
@@ -166,6 +176,7 @@ impl Settings {
             tcp_per_client: written.tcp.per_client,
             tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
             hosted: written.zones.iter().map(hosted).collect::<Result<_, _>>()?,
+            portal_service: Some(written.portal.service).filter(|&service| service != 0),
             transfer: access("transfer", &written.transfer)?,
             notify: addresses("notify", &written.notify)?,
         })
@@ -252,7 +263,7 @@ mod tests {
         let written: Written = toml::from_str(&uncommented).unwrap();
         assert_eq!(written, Written::default());
         let keys: toml::Table = toml::from_str(&uncommented).unwrap();
-        assert_eq!(keys.len(), 10, "every key is shown: {keys:?}");
+        assert_eq!(keys.len(), 11, "every key is shown: {keys:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Names that are not ours: asked at the upstream servers from random ports with random
 //! identifiers and letter case (RFC 5452), remembered, and never for strangers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,6 +47,8 @@ pub struct Forwarder {
 
 struct State {
     settings: Settings,
+    /// Zones of others that the portal names, lower case.
+    elsewhere: BTreeMap<Name, Vec<SocketAddr>>,
     own: Vec<SocketAddr>,
     upstreams: Arc<Upstreams>,
     looked: Option<Instant>,
@@ -77,6 +79,7 @@ impl Forwarder {
             cache: Mutex::new(Cache::new(settings.cache_bytes)),
             state: Mutex::new(State {
                 settings: settings.clone(),
+                elsewhere: BTreeMap::new(),
                 own: Vec::new(),
                 upstreams: Arc::default(),
                 looked: None,
@@ -92,6 +95,11 @@ impl Forwarder {
         lock(&self.cache).resize(settings.cache_bytes);
         state.settings = settings.clone();
         state.looked = None;
+    }
+
+    /// Says where zones of others are asked for, as far as the configuration does not.
+    pub fn elsewhere(&self, zones: BTreeMap<Name, Vec<SocketAddr>>) {
+        lock(&self.state).elsewhere = zones;
     }
 
     /// Says at which addresses we answer ourselves, and so must not ask.
@@ -191,14 +199,15 @@ impl Forwarder {
     fn servers(&self, question: &Question) -> Vec<SocketAddr> {
         let state = lock(&self.state);
         let inside = |zone: &&Name| question.ends_with(zone.wire(), zone.labels().count());
-        let zone = state
-            .settings
-            .zones
-            .keys()
-            .filter(inside)
-            .max_by_key(|zone| zone.wire().len());
-        if let Some(servers) = zone.and_then(|zone| state.settings.zones.get(zone)) {
-            return servers.clone();
+        for zones in [&state.settings.zones, &state.elsewhere] {
+            let zone = zones
+                .keys()
+                .filter(inside)
+                .max_by_key(|zone| zone.wire().len());
+            if let Some(servers) = zone.and_then(|zone| zones.get(zone)) {
+                let own = |server: &&SocketAddr| !state.own.contains(server);
+                return servers.iter().filter(own).copied().collect();
+            }
         }
         drop(state);
         self.upstreams().servers.clone()

@@ -20,6 +20,7 @@ pub mod links;
 pub mod listen;
 pub mod name;
 pub mod notice;
+pub mod portal;
 pub mod query;
 pub mod record;
 pub mod resolv;

@@ -19,6 +19,7 @@ use crate::hosted::holder::{self, Holder, Order};
 use crate::keeper::{Keeper, News, Overview};
 use crate::listen::{Listener, Report};
 use crate::notice;
+use crate::portal::Feed;
 use crate::resolve;
 use crate::respond::Transport;
 use crate::stats::{Totals, sum};
@@ -46,6 +47,7 @@ pub struct Parts {
     reports: Arc<Mutex<Vec<holder::Report>>>,
     workers: Arc<Vec<Worker>>,
     tcp: Arc<Tcp>,
+    orders: Sender<Order>,
 }
 
 impl Parts {
@@ -95,7 +97,13 @@ impl Service {
         let board = Arc::new(Board::default());
         let keeper = Keeper::start(root, &board)?;
         let (changes, told) = mpsc::unbounded_channel();
-        let holder = Holder::start(root, &board, changes.clone(), settings.hosted.clone())?;
+        let holder = Holder::start(
+            root,
+            &board,
+            changes.clone(),
+            settings.hosted.clone(),
+            settings.portal_service,
+        )?;
         let followers = Arc::new(Mutex::new(settings.notify.clone()));
         watch_community(&board, followers.clone(), changes);
         let forwarder = Forwarder::new(root, &settings);
@@ -114,6 +122,7 @@ impl Service {
             reports: holder.reports(),
             workers: workers.clone(),
             tcp: tcp.clone(),
+            orders: holder.orders(),
         });
         let (sender, settings) = watch::channel(settings);
         let (stop, stopped) = oneshot::channel();
@@ -155,10 +164,11 @@ impl Service {
     pub fn reconfigure(&self, settings: Settings) {
         self.forwarder.reconfigure(&settings);
         self.tcp.reconfigure(limits(&settings));
-        let _ = self
-            .holder
-            .orders()
-            .send(Order::Configure(settings.hosted.clone())); // it ends last
+        let order = Order::Configure {
+            specs: settings.hosted.clone(),
+            portal: settings.portal_service,
+        };
+        let _ = self.holder.orders().send(order); // it ends last
         *self
             .followers
             .lock()
@@ -227,10 +237,15 @@ async fn run(
     let (own, missing) = listener.bind(&first);
     let _ = parts.news.send(News::Server(own)); // the keeper ends last
     tokio::spawn(forward(parts.clone(), jobs));
+    let feed = Feed {
+        settings: settings.clone(),
+        orders: parts.orders.clone(),
+        forwarder: parts.forwarder.clone(),
+    };
     let news = parts.news.clone();
     let tell = move |own| drop(news.send(News::Server(own)));
     tokio::spawn(listener.follow(settings, tell, missing));
-    bus::start(&parts).await;
+    bus::start(&parts, feed).await;
 }
 
 /// Answers what the workers hand over.

@@ -63,6 +63,7 @@ fn the_manuals_name_every_option_key_and_member() {
         "notify",
         "upstream.servers",
         "upstream.zones",
+        "portal.service",
         "tcp.connections",
         "tcp.per_client",
         "tcp.idle_seconds",

@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::path::Path;
+use std::process::{Child, Command};
+
 use common::{Bus, Daemon, Upstream, until};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType::A;
@@ -116,4 +119,78 @@ fn a_file_is_checked_without_the_daemon() {
             .code(),
         Some(1)
     );
+}
+
+/// A running guifi-portald, of `cargo build --workspace`, with the same root and bus.
+struct Portald(Child);
+
+impl Portald {
+    fn start(bus: &Bus, daemon: &Daemon) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_guifi-dnsd")).with_file_name("guifi-portald");
+        let process = Command::new(program)
+            .env("GUIFI_ROOT", daemon.directory.path())
+            .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
+            .spawn()
+            .expect("guifi-portald is not built: cargo build --workspace");
+        Self(process)
+    }
+}
+
+impl Drop for Portald {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Brings the file with the domains, as soon as the daemon is on the bus.
+fn import(bus: &Bus, daemon: &Daemon) {
+    let program = Path::new(env!("CARGO_BIN_EXE_guifi-dnsd")).with_file_name("guifi-portal");
+    until("the data are in", || {
+        let output = Command::new(&program)
+            .arg("import")
+            .arg(daemon.directory.path().join("domains.xml"))
+            .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
+            .output()
+            .unwrap();
+        output.status.success().then_some(())
+    });
+}
+
+#[test]
+fn zones_of_the_portal_are_served_also_when_its_daemon_is_gone() {
+    const DOMAINS: &str = include_str!("../../portald/tests/fixtures/domains.xml");
+    let bus = Bus::new();
+    let config = "listen = ['127.0.0.1']\n[portal]\nservice = 9503\n";
+    let files = [
+        ("/var/lib/guifi/portald/.keep", ""),
+        ("/domains.xml", DOMAINS),
+    ];
+    let mut daemon = Daemon::start_with(&bus, config, &files);
+    let portald = Portald::start(&bus, &daemon);
+    import(&bus, &daemon);
+    assert_eq!(daemon.wait_for("mail.vall.example.", A), ["10.90.1.11"]);
+    assert_eq!(
+        daemon.data("smtp.vall.example.", A),
+        ["10.90.1.11", "mail.vall.example."]
+    );
+    assert_eq!(
+        daemon.data("anything.vall.example.", A),
+        ["10.90.1.10"],
+        "the default"
+    );
+    let hosted = daemon.describe()["hosted"][0].clone();
+    assert_eq!(hosted["source"], "portal, service 9503");
+    daemon.write(
+        "/domains.xml",
+        &DOMAINS.replace("10.90.1.11", "10.90.1.111"),
+    );
+    import(&bus, &daemon);
+    until("the change", || {
+        (daemon.data("mail.vall.example.", A) == ["10.90.1.111"]).then_some(())
+    });
+    drop(portald);
+    assert_eq!(daemon.stop("KILL"), None);
+    daemon.run();
+    assert_eq!(daemon.data("mail.vall.example.", A), ["10.90.1.111"]);
 }

@@ -1,6 +1,8 @@
 //! The thread that owns the hosted zones: loads them, changes them, keeps them on the disk and
 //! publishes them. A zone whose source is missing or wrong stays as it was.
 
+mod take;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,27 +10,37 @@ use std::thread::JoinHandle;
 
 use guifi_core::{Error, Root};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::blob::{self, Delta};
-use super::check::check;
+use super::blob::Delta;
 use super::content::{Change, Content};
-use super::rrset::{Record, Soa, newer};
+use super::portal::Defined;
+use super::rrset::Soa;
 use super::spec::{Source, Spec};
 use super::store::{Kept, Store};
-use super::{Hosted, View, Zone, file};
+use super::{Hosted, View, Zone};
 use crate::board::Board;
 use crate::encode::rtype;
 use crate::name::Name;
 use crate::notice;
-use crate::state::now;
 
 /// What the holder is asked to do.
 pub enum Order {
     /// Host these zones and no others; files are read anew.
-    Configure(Vec<Spec>),
+    Configure {
+        /// The zones.
+        specs: Vec<Spec>,
+        /// Number of the DNS service whose zones the portal defines.
+        portal: Option<u64>,
+    },
+    /// The portal defines these zones for a service, and no others.
+    Portal {
+        /// Number of the service.
+        service: u64,
+        /// The zones.
+        zones: Vec<Defined>,
+    },
     /// The changes of a zone from a serial to the present, if they are still known.
     Since {
         /// The zone.
@@ -83,6 +95,7 @@ impl Holder {
         board: &Arc<Board>,
         changes: UnboundedSender<notice::Change>,
         specs: Vec<Spec>,
+        portal: Option<u64>,
     ) -> Result<Self, Error> {
         let (orders, inbox) = channel();
         let mut holding = Holding {
@@ -91,9 +104,10 @@ impl Holder {
             store: None,
             changes,
             zones: BTreeMap::new(),
+            portal: None,
             reports: Arc::default(),
         };
-        holding.configure(specs);
+        holding.configure(specs, portal);
         let reports = holding.reports.clone();
         let thread = std::thread::Builder::new()
             .name("zones".into())
@@ -144,6 +158,7 @@ struct Holding {
     store: Option<Store>,
     changes: UnboundedSender<notice::Change>,
     zones: BTreeMap<(Name, View), Held>,
+    portal: Option<u64>,
     reports: Arc<Mutex<Vec<Report>>>,
 }
 
@@ -151,7 +166,8 @@ impl Holding {
     fn run(mut self, inbox: &Receiver<Order>) {
         while let Ok(order) = inbox.recv() {
             match order {
-                Order::Configure(specs) => self.configure(specs),
+                Order::Configure { specs, portal } => self.configure(specs, portal),
+                Order::Portal { service, zones } => self.take_portal(service, zones),
                 Order::Since {
                     name,
                     view,
@@ -169,8 +185,9 @@ impl Holding {
         }
     }
 
-    fn configure(&mut self, specs: Vec<Spec>) {
-        if !specs.is_empty() && self.store.is_none() {
+    fn configure(&mut self, specs: Vec<Spec>, portal: Option<u64>) {
+        self.portal = portal;
+        if (!specs.is_empty() || portal.is_some()) && self.store.is_none() {
             match Store::open(&self.root) {
                 Ok(store) => self.store = Some(store),
                 Err(e) => log::error!("{e}; zones are served, and not kept"),
@@ -188,10 +205,11 @@ impl Holding {
                     held.spec = spec.clone();
                     held.published = None;
                 }
-                self.take_source(&key, &mut held);
+                self.take_file(&key, &mut held);
                 self.zones.insert(key, held);
             }
         }
+        self.keep_portal(before);
         self.forget();
         self.publish();
     }
@@ -216,66 +234,6 @@ impl Holding {
             _ => {}
         }
         held
-    }
-
-    /// Takes the zone from its file, if that has changed.
-    fn take_source(&mut self, key: &(Name, View), held: &mut Held) {
-        let Source::File(path) = &held.spec.source else {
-            return;
-        };
-        let path = self.root.join(path);
-        match read_file(&path, &key.0) {
-            Err(text) => self.fault(held, &key.0, text),
-            Ok((hash, _)) if held.source == hash && held.content.is_some() => held.fault = None,
-            Ok((hash, records)) => {
-                let mut new = Content::of(&key.0, records);
-                let findings = check(&new);
-                if let Some(first) = findings.faults.first() {
-                    let more = findings.faults.len() - 1;
-                    let more = if more > 0 {
-                        format!(", and {more} more")
-                    } else {
-                        String::new()
-                    };
-                    return self.fault(held, &key.0, format!("{}: {first}{more}", path.display()));
-                }
-                for doubt in &findings.doubts {
-                    log::warn!("{}: {doubt}", path.display());
-                }
-                held.doubts = findings.doubts;
-                let delta = held.content.as_ref().map(|old| {
-                    raise(old, &mut new);
-                    blob::between(old, &new)
-                });
-                held.fault = None;
-                held.source = hash;
-                if let Some(store) = &mut self.store {
-                    let source = (held.source.as_slice(), now());
-                    let kept = store.replace(
-                        (&key.0, key.1),
-                        source,
-                        &blob::records(&new),
-                        delta.as_ref(),
-                    );
-                    if let Err(e) = kept {
-                        log::error!("{e}; {} is served, and not kept", key.0);
-                    }
-                }
-                log::info!("{} has {} records", key.0, new.records());
-                held.content = Some(new);
-                held.published = None;
-            }
-        }
-    }
-
-    fn fault(&self, held: &mut Held, name: &Name, text: String) {
-        let state = if held.content.is_some() {
-            "stays as it was"
-        } else {
-            "is not served"
-        };
-        log::error!("{name} {state}: {text}");
-        held.fault = Some(text);
     }
 
     /// Forgets what is kept of zones that are hosted no more.
@@ -328,6 +286,7 @@ fn report(name: &Name, view: View, held: &Held) -> Report {
             let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
             ("secondary", servers.join(" "))
         }
+        Source::Portal(service) => ("primary", format!("portal, service {service}")),
     };
     Report {
         domain: name.to_string(),
@@ -386,40 +345,12 @@ pub fn soa(content: &Content) -> Option<(u32, Soa)> {
     Some((rrset.ttl, Soa::read(rrset.data.first()?)?))
 }
 
-/// Lets the serial of `new` be above that of `old`, whatever its file says: who follows the
-/// zone would not see the change otherwise.
-fn raise(old: &Content, new: &mut Content) {
-    let (Some((_, old)), Some((ttl, mut soa))) = (soa(old), soa(new)) else {
-        return;
-    };
-    if newer(soa.serial, old.serial) {
-        return;
-    }
-    log::warn!(
-        "the serial of {} did not rise from {}; it does so here",
-        new.origin(),
-        old.serial
-    );
-    soa.serial = old.serial.wrapping_add(1);
-    set_soa(new, ttl, &soa);
-}
-
 /// Writes the start of authority.
 pub fn set_soa(content: &mut Content, ttl: u32, soa: &Soa) {
     let mut sets = content.get(b"");
     let rrset = sets.entry(rtype::SOA).or_default();
     (rrset.ttl, rrset.data) = (ttl, vec![soa.data()]);
     content.apply(BTreeMap::from([(Box::default(), (Box::default(), sets))]));
-}
-
-/// The hash of a file and the records in it.
-fn read_file(path: &std::path::Path, origin: &Name) -> Result<(Vec<u8>, Vec<Record>), String> {
-    let text = file::load(path)?;
-    // Files that it includes count as well: their records do.
-    let records = file::read(&text, Some(path), origin);
-    let records = records.map_err(|fault| format!("{}: {fault}", path.display()))?;
-    let hash = Sha256::digest(blob::write(&records)).to_vec();
-    Ok((hash, records))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod content;
 pub mod file;
 pub mod holder;
 pub mod lex;
+pub mod portal;
 pub mod rdata;
 pub mod rrset;
 pub mod spec;

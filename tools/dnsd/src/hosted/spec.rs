@@ -14,6 +14,8 @@ pub enum Source {
     File(PathBuf),
     /// Other servers, in the order in which they are asked.
     Primaries(Vec<SocketAddr>),
+    /// The portal, which defines it for the DNS service of this number.
+    Portal(u64),
 }
 
 /// One zone as configured.

@@ -6,6 +6,9 @@ use std::path::Path;
 
 use hickory_proto::rr::RecordType;
 
+use super::super::rrset::Record;
+use super::super::rrset::newer;
+use super::super::{blob, file};
 use super::*;
 use crate::ask::data;
 
@@ -36,7 +39,7 @@ fn write(root: &Root, text: &str) {
 fn run(root: &Root, specs: Vec<Spec>) -> (Vec<String>, Vec<Report>) {
     let board = Arc::new(Board::default());
     let (changes, _) = tokio::sync::mpsc::unbounded_channel();
-    let holder = Holder::start(root, &board, changes, specs).unwrap();
+    let holder = Holder::start(root, &board, changes, specs, None).unwrap();
     let snapshot = board.get();
     let served = match snapshot.internal.zones().next() {
         Some(_) => data(&snapshot, "ns.vall.example", RecordType::A),
@@ -115,4 +118,102 @@ fn the_way_from_one_state_to_another_leads_there() {
         assert_eq!(content.names(), to.names());
     }
     assert_eq!(blob::between(&old, &old), Delta::default());
+}
+
+/// A zone of the portal with one address.
+fn defined(address: &str) -> Defined {
+    let origin = Name::parse("vall.example").unwrap();
+    let records = file::read(&zone(0, address), None, &origin).unwrap();
+    Defined {
+        name: origin,
+        view: View::Internal,
+        transfer: true,
+        records,
+    }
+}
+
+#[test]
+fn zones_of_the_portal_come_stay_and_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(directory.path());
+    let start = |portal, specs: &[Spec]| {
+        let board = Arc::new(Board::default());
+        let (changes, _) = tokio::sync::mpsc::unbounded_channel();
+        (
+            Holder::start(&root, &board, changes, specs.to_vec(), portal).unwrap(),
+            board,
+        )
+    };
+    let give = |holder: &Holder, service, zones: Vec<Defined>| {
+        holder
+            .orders()
+            .send(Order::Portal { service, zones })
+            .unwrap();
+        // An answer to the next order says that this one is done.
+        let (reply, done) = oneshot::channel();
+        let (name, view) = (Name::root(), View::Internal);
+        let order = Order::Since {
+            name,
+            view,
+            serial: 0,
+            reply,
+        };
+        holder.orders().send(order).unwrap();
+        done.blocking_recv().unwrap();
+    };
+    let served = |board: &Board| data(&board.get(), "ns.vall.example", RecordType::A);
+    let serial = |holder: &Holder| holder.reports().lock().unwrap()[0].serial.unwrap();
+    let (holder, board) = start(Some(9503), &[]);
+    give(&holder, 1, vec![defined("10.0.0.9")]);
+    assert!(
+        board.get().internal.zones().next().is_none(),
+        "of another service"
+    );
+    give(&holder, 9503, vec![defined("10.0.0.1")]);
+    assert_eq!(served(&board), ["10.0.0.1"]);
+    let first = serial(&holder);
+    give(&holder, 9503, vec![defined("10.0.0.1")]);
+    assert_eq!(serial(&holder), first, "nothing has changed");
+    give(&holder, 9503, vec![defined("10.0.0.2")]);
+    assert!(newer(serial(&holder), first));
+    let wrong = Defined {
+        records: Vec::<Record>::new(),
+        ..defined("10.0.0.3")
+    };
+    give(&holder, 9503, vec![wrong]);
+    assert_eq!(served(&board), ["10.0.0.2"]);
+    drop(holder);
+    // The portal is away: what it said last is served.
+    let (holder, board) = start(Some(9503), &[]);
+    assert_eq!(served(&board), ["10.0.0.2"]);
+    assert!(holder.reports().lock().unwrap()[0].fault.is_none());
+    assert!(
+        board
+            .get()
+            .internal
+            .zones()
+            .all(|zone| zone.transfer.allows([9, 9, 9, 9].into(), None))
+    );
+    // What is configured here counts.
+    let specs = spec(&root);
+    write(&root, &zone(5, "10.0.0.5"));
+    let order = Order::Configure {
+        specs,
+        portal: Some(9503),
+    };
+    holder.orders().send(order).unwrap();
+    give(&holder, 9503, vec![defined("10.0.0.6")]);
+    assert_eq!(served(&board), ["10.0.0.5"]);
+    let order = Order::Configure {
+        specs: Vec::new(),
+        portal: Some(9503),
+    };
+    holder.orders().send(order).unwrap();
+    give(&holder, 9503, vec![defined("10.0.0.6")]);
+    assert_eq!(served(&board), ["10.0.0.6"]);
+    give(&holder, 9503, Vec::new());
+    assert!(board.get().internal.zones().next().is_none());
+    drop(holder);
+    let (_, board) = start(Some(9503), &[]);
+    assert!(board.get().internal.zones().next().is_none());
 }

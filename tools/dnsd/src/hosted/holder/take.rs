@@ -1,0 +1,203 @@
+//! Taking zones from their sources: master files, and the portal's data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use super::super::blob;
+use super::super::check::check;
+use super::super::content::Content;
+use super::super::portal::Defined;
+use super::super::rrset::{Record, newer};
+use super::super::spec::{Access, Source, Spec};
+use super::super::{View, file};
+use super::{Held, Holding, set_soa, soa};
+use crate::name::Name;
+use crate::state::now;
+
+impl Holding {
+    /// Takes the zone from its file, if that has changed.
+    pub(super) fn take_file(&mut self, key: &(Name, View), held: &mut Held) {
+        let Source::File(path) = &held.spec.source else {
+            return;
+        };
+        let path = self.root.join(path);
+        match read_file(&path, &key.0) {
+            Err(text) => fault(held, &key.0, text),
+            Ok((hash, _)) if held.source == hash && held.content.is_some() => held.fault = None,
+            Ok((hash, records)) => {
+                let new = Content::of(&key.0, records);
+                self.take(key, held, new, hash, &path.display().to_string());
+            }
+        }
+    }
+
+    /// Takes the zones that the portal defines; one that is configured here is not touched.
+    pub(super) fn take_portal(&mut self, service: u64, zones: Vec<Defined>) {
+        if self.portal != Some(service) {
+            return;
+        }
+        let mut defined = BTreeSet::new();
+        for zone in zones {
+            let key = (zone.name.clone(), zone.view);
+            let theirs = |held: &Held| matches!(held.spec.source, Source::Portal(_));
+            if self.zones.get(&key).is_some_and(|held| !theirs(held)) {
+                log::info!("{} is configured here, whatever the portal says", key.0);
+                continue;
+            }
+            defined.insert(key.clone());
+            let spec = spec(&key, service, zone.transfer);
+            let mut held = match self.zones.remove(&key) {
+                Some(held) => held,
+                None => self.kept(&key, &spec),
+            };
+            if held.spec != spec {
+                held.spec = spec;
+                held.published = None;
+            }
+            let hash = Sha256::digest(blob::write(&zone.records));
+            let source = [&tag(service, zone.transfer)[..], &hash].concat();
+            if held.source == source && held.content.is_some() {
+                held.fault = None;
+            } else {
+                let mut new = Content::of(&key.0, zone.records);
+                if let Some((ttl, mut soa)) = soa(&new) {
+                    soa.serial = now() as u32; // serials wrap by design (RFC 1982)
+                    set_soa(&mut new, ttl, &soa);
+                }
+                self.take(&key, &mut held, new, source, "the portal");
+            }
+            self.zones.insert(key, held);
+        }
+        self.zones.retain(|key, held| {
+            !matches!(held.spec.source, Source::Portal(_)) || defined.contains(key)
+        });
+        self.forget();
+        self.publish();
+    }
+
+    /// Goes on with the portal's zones of before, or of the last run.
+    pub(super) fn keep_portal(&mut self, before: BTreeMap<(Name, View), Held>) {
+        let Some(service) = self.portal else { return };
+        let ours = before
+            .into_iter()
+            .filter(|(_, held)| held.spec.source == Source::Portal(service));
+        self.zones.extend(ours);
+        let kept = self.store.as_ref().map(|store| store.zones());
+        for key in kept.and_then(Result::ok).unwrap_or_default() {
+            if self.zones.contains_key(&key) {
+                continue;
+            }
+            let mut held = self.kept(&key, &spec(&key, service, false));
+            for transfer in [false, true] {
+                if held.source.starts_with(&tag(service, transfer)) {
+                    held.spec = spec(&key, service, transfer);
+                    self.zones.insert(key, held);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes a new state of a zone, unless it has faults.
+    fn take(
+        &mut self,
+        key: &(Name, View),
+        held: &mut Held,
+        mut new: Content,
+        source: Vec<u8>,
+        from: &str,
+    ) {
+        let findings = check(&new);
+        if let Some(first) = findings.faults.first() {
+            let more = match findings.faults.len() - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            return fault(held, &key.0, format!("{from}: {first}{more}"));
+        }
+        for doubt in &findings.doubts {
+            log::warn!("{from}: {doubt}");
+        }
+        held.doubts = findings.doubts;
+        let delta = held.content.as_ref().map(|old| {
+            raise(old, &mut new);
+            blob::between(old, &new)
+        });
+        (held.fault, held.source) = (None, source);
+        if let Some(store) = &mut self.store {
+            let (key, records) = ((&key.0, key.1), blob::records(&new));
+            let source = (held.source.as_slice(), now());
+            if let Err(e) = store.replace(key, source, &records, delta.as_ref()) {
+                log::error!("{e}; {} is served, and not kept", key.0);
+            }
+        }
+        log::info!("{} has {} records", key.0, new.records());
+        held.content = Some(new);
+        held.published = None;
+    }
+}
+
+fn fault(held: &mut Held, name: &Name, text: String) {
+    let state = if held.content.is_some() {
+        "stays as it was"
+    } else {
+        "is not served"
+    };
+    log::error!("{name} {state}: {text}");
+    held.fault = Some(text);
+}
+
+/// What the source of a zone of the portal begins with.
+fn tag(service: u64, transfer: bool) -> Vec<u8> {
+    format!("portal {service} {} ", u8::from(transfer)).into_bytes()
+}
+
+fn spec((name, view): &(Name, View), service: u64, transfer: bool) -> Spec {
+    let everybody = vec![
+        (Ipv4Addr::UNSPECIFIED.into(), 0),
+        (Ipv6Addr::UNSPECIFIED.into(), 0),
+    ];
+    Spec {
+        name: name.clone(),
+        views: vec![*view],
+        source: Source::Portal(service),
+        key: None,
+        transfer: Access {
+            networks: if transfer { everybody } else { Vec::new() },
+            keys: Vec::new(),
+        },
+        notify: Vec::new(),
+        update: Access::default(),
+    }
+}
+
+/// Lets the serial of `new` be above that of `old`, whatever its file says: who follows the
+/// zone would not see the change otherwise.
+fn raise(old: &Content, new: &mut Content) {
+    let (Some((_, old)), Some((ttl, mut soa))) = (soa(old), soa(new)) else {
+        return;
+    };
+    if newer(soa.serial, old.serial) {
+        return;
+    }
+    log::warn!(
+        "the serial of {} did not rise from {}; it does so here",
+        new.origin(),
+        old.serial
+    );
+    soa.serial = old.serial.wrapping_add(1);
+    set_soa(new, ttl, &soa);
+}
+
+/// The hash of a file and the records in it.
+fn read_file(path: &Path, origin: &Name) -> Result<(Vec<u8>, Vec<Record>), String> {
+    let text = file::load(path)?;
+    // Files that it includes count as well: their records do.
+    let records = file::read(&text, Some(path), origin);
+    let records = records.map_err(|fault| format!("{}: {fault}", path.display()))?;
+    let hash = Sha256::digest(blob::write(&records)).to_vec();
+    Ok((hash, records))
+}

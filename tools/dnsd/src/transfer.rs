@@ -12,7 +12,7 @@ use crate::board::Snapshot;
 use crate::encode::{HEADER, rtype};
 use crate::hosted::blob::Delta;
 use crate::hosted::holder::Order;
-use crate::hosted::rrset::{Record, from_wire, newer, stored, write_tail};
+use crate::hosted::rrset::{Record, from_wire, name_at, newer, stored, write_tail};
 use crate::hosted::spec::Access;
 use crate::hosted::{View, Zone};
 use crate::name::Name;
@@ -44,6 +44,12 @@ enum Source<'a> {
 
 /// Reads `message` if it asks for a transfer.
 pub fn request(message: &[u8]) -> Option<Request> {
+    // Nearly no message does: look at the type before reading it all.
+    let name = name_at(message, HEADER)?;
+    let kind = message.get(HEADER + name.len()..HEADER + name.len() + 2)?;
+    if ![rtype::AXFR, rtype::IXFR].contains(&u16::from_be_bytes([kind[0], kind[1]])) {
+        return None;
+    }
     let query = Message::from_vec(message).ok()?;
     let [asked] = &query.queries[..] else {
         return None;

@@ -48,6 +48,7 @@ struct WrittenTcp {
 #[serde(deny_unknown_fields, default)]
 struct WrittenPortal {
     service: u64,
+    reverse: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -121,12 +122,21 @@ pub struct Settings {
     pub tcp_idle: Duration,
     /// Zones that are hosted here.
     pub hosted: Vec<Spec>,
-    /// Number of the DNS service whose zones the portal defines.
-    pub portal_service: Option<u64>,
+    /// What is taken from the portal.
+    pub portal: Option<Portal>,
     /// Who may have all of the community's domain.
     pub transfer: Access,
     /// Who is told of its changes.
     pub notify: Vec<SocketAddr>,
+}
+
+/// Zones from the portal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Portal {
+    /// Number of the DNS service whose zones it defines; 0 for none.
+    pub service: u64,
+    /// Whether the reverse of its addresses is served.
+    pub reverse: bool,
 }
 
 /// The most workers that are started by themselves.
@@ -176,7 +186,11 @@ impl Settings {
             tcp_per_client: written.tcp.per_client,
             tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
             hosted: written.zones.iter().map(hosted).collect::<Result<_, _>>()?,
-            portal_service: Some(written.portal.service).filter(|&service| service != 0),
+            portal: Some(Portal {
+                service: written.portal.service,
+                reverse: written.portal.reverse,
+            })
+            .filter(|portal| portal.service != 0 || portal.reverse),
             transfer: access("transfer", &written.transfer)?,
             notify: addresses("notify", &written.notify)?,
         })

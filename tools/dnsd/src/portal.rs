@@ -8,16 +8,17 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use guifi_bus::{PORTAL, PortalProxy};
+use guifi_bus::{PORTAL, PortalProxy, each_line};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use zbus::fdo::DBusProxy;
 use zbus::{Connection, OwnedFd};
 
-use crate::config::Settings;
+use crate::config::{Portal, Settings};
 use crate::forward::Forwarder;
 use crate::hosted::holder::Order;
 use crate::hosted::portal::Document;
+use crate::hosted::reverse::{self, Address};
 
 /// The pause after a failed question; doubled up to the longest.
 const RETRY: Duration = Duration::from_secs(10);
@@ -41,17 +42,17 @@ impl Feed {
     pub async fn follow(mut self, connection: &Connection) {
         let mut wait = RETRY;
         loop {
-            let service = self.settings.borrow_and_update().portal_service;
-            let Some(service) = service else {
+            let portal = self.settings.borrow_and_update().portal;
+            let Some(wanted) = portal else {
                 if self.settings.changed().await.is_err() {
                     return;
                 }
                 continue;
             };
-            match self.follow_service(connection, service).await {
+            match self.follow_portal(connection, wanted).await {
                 Ok(()) => wait = RETRY,
                 Err(e) => {
-                    log::debug!("cannot get the zones of service {service}: {e}");
+                    log::debug!("cannot get zones from the portal's data: {e}");
                     tokio::select! {
                         () = sleep(wait) => wait = (wait * 2).min(LONGEST),
                         _ = self.settings.changed() => {}
@@ -61,8 +62,8 @@ impl Feed {
         }
     }
 
-    /// Takes the zones of one service until another is configured.
-    async fn follow_service(&mut self, connection: &Connection, service: u64) -> zbus::Result<()> {
+    /// Takes what is wanted, until something else is.
+    async fn follow_portal(&mut self, connection: &Connection, wanted: Portal) -> zbus::Result<()> {
         let portal = PortalProxy::new(connection).await?;
         // Listening first: what comes in between is then heard of twice, and not never.
         let mut refreshed = portal.receive_refreshed().await?;
@@ -70,25 +71,28 @@ impl Feed {
         let mut owners = bus
             .receive_name_owner_changed_with_args(&[(0, PORTAL.name)])
             .await?;
-        self.take(portal.domains(service).await?, service);
+        self.take(&portal, wanted).await?;
         loop {
             tokio::select! {
                 signal = refreshed.next() => {
                     let Some(signal) = signal else { return Ok(()) };
                     let arguments = signal.args()?;
-                    if arguments.what == "domains" && arguments.id == service {
-                        self.take(portal.domains(service).await?, service);
+                    match arguments.what.as_str() {
+                        "domains" if arguments.id == wanted.service => {}
+                        "addresses" if wanted.reverse => {}
+                        _ => continue,
                     }
+                    self.take(&portal, wanted).await?;
                 }
                 // A new daemon may have new data.
                 owner = owners.next() => {
                     let Some(owner) = owner else { return Ok(()) };
                     if owner.args()?.new_owner().is_some() {
-                        self.take(portal.domains(service).await?, service);
+                        self.take(&portal, wanted).await?;
                     }
                 }
                 changed = self.settings.changed() => {
-                    let same = self.settings.borrow().portal_service == Some(service);
+                    let same = self.settings.borrow().portal == Some(wanted);
                     if changed.is_err() || !same {
                         return Ok(());
                     }
@@ -97,16 +101,26 @@ impl Feed {
         }
     }
 
-    fn take(&self, fd: OwnedFd, service: u64) {
-        match read(fd) {
-            Ok(document) => {
-                self.forwarder.elsewhere(document.elsewhere());
-                let zones = document.zones();
-                // The holder ends last.
-                let _ = self.orders.send(Order::Portal { service, zones });
+    /// Takes all zones at once: those that are not among them are the portal's no more.
+    async fn take(&self, portal: &PortalProxy<'_>, wanted: Portal) -> zbus::Result<()> {
+        let service = wanted.service;
+        let mut document = Document::default();
+        if service != 0 {
+            match read(portal.domains(service).await?) {
+                Ok(read) => document = read,
+                Err(e) => return Err(zbus::Error::Failure(format!("service {service}: {e}"))),
             }
-            Err(e) => log::warn!("cannot read the zones of service {service}: {e}; they stay"),
         }
+        let mut zones = document.zones();
+        if wanted.reverse {
+            let lines = each_line::<Address>(portal.addresses().await?);
+            let lines = lines.and_then(|lines| lines.collect::<Result<Vec<_>, _>>());
+            let lines = lines.map_err(|e| zbus::Error::Failure(e.to_string()))?;
+            zones.extend(reverse::zones(lines));
+        }
+        self.forwarder.elsewhere(document.elsewhere());
+        let _ = self.orders.send(Order::Portal { service, zones }); // the holder ends last
+        Ok(())
     }
 }
 

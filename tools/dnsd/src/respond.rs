@@ -13,7 +13,7 @@ use crate::encode::{HEADER, rtype};
 use crate::hosted;
 use crate::query::{Kind, Question};
 use crate::table::Found;
-use crate::zone::UDP_LIMIT;
+use crate::zone::{Apex, UDP_LIMIT, Zones};
 
 /// The size of an answer on UDP for those without EDNS.
 const PLAIN_LIMIT: usize = 512;
@@ -112,6 +112,7 @@ fn plain(
     let apex = zones.apex(question);
     if let Some(zone) = snapshot.hosted(client.inside).find(question)
         && apex.is_none_or(|apex| apex.labels <= zone.labels)
+        && !apex.is_some_and(|apex| names_a_box(zones, apex, question))
     {
         return hosted::answer::answer(zone, &mut answer);
     }
@@ -142,6 +143,14 @@ fn plain(
         Found::NoData => answer.negative(apex.labels, &apex.soa, Code::NO_ERROR),
         Found::Missing => answer.negative(apex.labels, &apex.soa, Code::NX_DOMAIN),
     }
+}
+
+/// Whether a hosted reverse zone gives way: the community's boxes have names of their own.
+fn names_a_box(zones: &Zones, apex: &Apex, question: &Question) -> bool {
+    let community = zones.community.as_deref();
+    question.rtype == rtype::PTR
+        && !community.is_some_and(|own| std::ptr::eq(own, apex))
+        && matches!(apex.find(question), Found::Set(_))
 }
 
 /// Messages that are not plain.

@@ -102,7 +102,7 @@ impl Service {
             &board,
             changes.clone(),
             settings.hosted.clone(),
-            settings.portal_service,
+            settings.portal.map(|portal| portal.service),
         )?;
         let followers = Arc::new(Mutex::new(settings.notify.clone()));
         watch_community(&board, followers.clone(), changes);
@@ -166,7 +166,7 @@ impl Service {
         self.tcp.reconfigure(limits(&settings));
         let order = Order::Configure {
             specs: settings.hosted.clone(),
-            portal: settings.portal_service,
+            portal: settings.portal.map(|portal| portal.service),
         };
         let _ = self.holder.orders().send(order); // it ends last
         *self

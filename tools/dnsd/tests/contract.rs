@@ -64,6 +64,7 @@ fn the_manuals_name_every_option_key_and_member() {
         "upstream.servers",
         "upstream.zones",
         "portal.service",
+        "portal.reverse",
         "tcp.connections",
         "tcp.per_client",
         "tcp.idle_seconds",

@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 
 use common::{Bus, Daemon, Upstream, until};
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType::A;
+use hickory_proto::rr::RecordType::{A, PTR};
 use serde_json::{Value, json};
 
 const FILE: &str = "/etc/guifi/zones/vall";
@@ -143,13 +143,13 @@ impl Drop for Portald {
     }
 }
 
-/// Brings the file with the domains, as soon as the daemon is on the bus.
-fn import(bus: &Bus, daemon: &Daemon) {
+/// Brings a file, as soon as the daemon is on the bus.
+fn import(bus: &Bus, daemon: &Daemon, file: &str) {
     let program = Path::new(env!("CARGO_BIN_EXE_guifi-dnsd")).with_file_name("guifi-portal");
     until("the data are in", || {
         let output = Command::new(&program)
             .arg("import")
-            .arg(daemon.directory.path().join("domains.xml"))
+            .arg(daemon.directory.path().join(file))
             .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
             .output()
             .unwrap();
@@ -161,14 +161,17 @@ fn import(bus: &Bus, daemon: &Daemon) {
 fn zones_of_the_portal_are_served_also_when_its_daemon_is_gone() {
     const DOMAINS: &str = include_str!("../../portald/tests/fixtures/domains.xml");
     let bus = Bus::new();
-    let config = "listen = ['127.0.0.1']\n[portal]\nservice = 9503\n";
+    let config = "listen = ['127.0.0.1']\n[portal]\nservice = 9503\nreverse = true\n";
+    const IPS: &str = include_str!("../../portald/tests/fixtures/ips.xml");
     let files = [
         ("/var/lib/guifi/portald/.keep", ""),
         ("/domains.xml", DOMAINS),
+        ("/ips.xml", IPS),
     ];
     let mut daemon = Daemon::start_with(&bus, config, &files);
     let portald = Portald::start(&bus, &daemon);
-    import(&bus, &daemon);
+    import(&bus, &daemon, "ips.xml");
+    import(&bus, &daemon, "domains.xml");
     assert_eq!(daemon.wait_for("mail.vall.example.", A), ["10.90.1.11"]);
     assert_eq!(
         daemon.data("smtp.vall.example.", A),
@@ -179,13 +182,22 @@ fn zones_of_the_portal_are_served_also_when_its_daemon_is_gone() {
         ["10.90.1.10"],
         "the default"
     );
-    let hosted = daemon.describe()["hosted"][0].clone();
-    assert_eq!(hosted["source"], "portal, service 9503");
+    let hosted = daemon.describe()["hosted"].clone();
+    let vall = hosted
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|zone| zone["domain"] == "vall.example.");
+    assert_eq!(vall.unwrap()["source"], "portal, service 9503");
+    assert_eq!(
+        daemon.data("1.1.90.10.in-addr.arpa.", PTR),
+        ["AltaTorreRd1--92011.ip.guifi.net."]
+    );
     daemon.write(
         "/domains.xml",
         &DOMAINS.replace("10.90.1.11", "10.90.1.111"),
     );
-    import(&bus, &daemon);
+    import(&bus, &daemon, "domains.xml");
     until("the change", || {
         (daemon.data("mail.vall.example.", A) == ["10.90.1.111"]).then_some(())
     });

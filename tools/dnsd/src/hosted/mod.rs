@@ -11,6 +11,7 @@ pub mod holder;
 pub mod lex;
 pub mod portal;
 pub mod rdata;
+pub mod reverse;
 pub mod rrset;
 pub mod spec;
 pub mod store;

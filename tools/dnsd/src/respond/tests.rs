@@ -339,3 +339,17 @@ proptest! {
         sound(&bytes, &out)?;
     }
 }
+
+#[test]
+fn boxes_keep_their_names_in_a_hosted_reverse_zone() {
+    let origin = Name::parse("10.in-addr.arpa").unwrap();
+    let text = "@ 60 SOA . . 1 1 1 1 1\n@ 60 NS .\n1.0.0 60 PTR other.\n200.0.0 60 PTR other.\n";
+    let records = hosted::file::read(text, None, &origin).unwrap();
+    let content = hosted::content::Content::of(&origin, records);
+    let zone = hosted::Zone::new(&content, hosted::spec::Access::default(), false).unwrap();
+    let mut both = snapshot().clone();
+    both.internal = Arc::new(hosted::Hosted::new([Arc::new(zone)]));
+    let data = |name| crate::ask::data(&both, name, RecordType::PTR);
+    assert_eq!(data("1.0.0.10.in-addr.arpa"), ["box-0.vic.osona.internal."]);
+    assert_eq!(data("200.0.0.10.in-addr.arpa"), ["other."]);
+}

@@ -114,3 +114,23 @@ fn what_is_not_heard_or_does_not_answer_is_said() {
     assert_eq!(answer["healthy"], false, "{answer}");
     assert_eq!(community.service(1, "Door")["healthy"], false);
 }
+
+#[test]
+fn with_stand_in_registry_what_others_say_was_withdrawn_is_published_again() {
+    let test = "with_stand_in_registry_what_others_say_was_withdrawn_is_published_again";
+    let Some(link) = Link::new(test) else { return };
+    let community = Community::default();
+    community.boxed(1, "192.0.2.1");
+    let place = link.boxed(1, &community, "");
+    let output = publish(&place, &["--check=none", "Kept", "_http._tcp", "8000"]);
+    assert!(output.status.success(), "{output:?}");
+    until("it is published", || {
+        community.service(1, "Kept")["port"] == 8000
+    });
+    // A box out of a backup: after the start others bring its own last word, that it is gone.
+    community.services(&[(1, "Kept", 0)]);
+    community.synced();
+    until("it is published again", || {
+        community.service(1, "Kept")["port"] == 8000
+    });
+}

@@ -29,6 +29,8 @@ impl App {
 
     pub(super) async fn follow_registry(&self) -> zbus::Result<()> {
         let (mut owners, mut changes) = guifi_bus::watch_registry(&self.connection).await?;
+        let registry = RegistryProxy::new(&self.connection).await?;
+        let mut synced = registry.receive_synced().await?;
         let mut retry = !self.catch_up(true).await;
         loop {
             tokio::select! {
@@ -45,6 +47,14 @@ impl App {
                     let epoch = change.args().map(|a| a.epoch().clone()).unwrap_or_default();
                     let new = epoch != lock(&self.community).at().0;
                     retry = !self.catch_up(new).await;
+                }
+                // A box that comes back, from a backup too, only now hears of its own last words:
+                // others may know of removals that it does not.
+                synced = synced.next() => {
+                    if synced.is_none() {
+                        return Ok(());
+                    }
+                    retry = !self.catch_up(true).await;
                 }
                 () = tokio::time::sleep(RETRY), if retry => retry = !self.catch_up(true).await,
             }

@@ -90,6 +90,9 @@ impl Registry {
     }
 
     #[zbus(signal)]
+    async fn synced(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
+
+    #[zbus(signal)]
     async fn changed(
         emitter: &SignalEmitter<'_>,
         epoch: &str,
@@ -240,6 +243,17 @@ impl Community {
                 let emitter = SignalEmitter::new(&connection, guifi_bus::REGISTRY.path).unwrap();
                 // A killed box's bus takes nothing more.
                 let _ = Registry::changed(&emitter, "one", sequence, &[]).await;
+            }
+        });
+    }
+
+    /// Each registry says that it is in step with others.
+    pub fn synced(&self) {
+        let connections = self.connections.lock().unwrap().clone();
+        block_on(async move {
+            for connection in connections {
+                let emitter = SignalEmitter::new(&connection, guifi_bus::REGISTRY.path).unwrap();
+                let _ = Registry::synced(&emitter).await; // as above
             }
         });
     }

@@ -62,10 +62,15 @@ def _mirror(box, upstream):
     return box
 
 
-def _holds(box, new):
-    """Waits until the mirror of a box has a version, and says so to all."""
+def _holds(box, new, update=False):
+    """Waits until the mirror of a box has a version, and says so to all; asks it to look, if need be again.
+
+    The web server of the official host may show the old index for a second after a release.
+    """
 
     def probe():
+        if update:
+            box.sh("guifi-mirror update")
         state = box.json("busctl --json=short call net.guifi.Mirror1 /net/guifi/Mirror1 net.guifi.Mirror1 Describe")
         document = json.loads(state["data"][0])
         there = box.ok(f"ls {TREE}/pool/guifi/*/{PACKAGE}_{new}_all.deb")
@@ -111,8 +116,7 @@ def _spreads(official, vic, tona, moia):
     check(nearest.startswith(f"http://{tona.address}:7659/"), f"the mirror of its own zone is not the first: {nearest}")
     new = official.release(1)
     begin = time.monotonic()
-    vic.sh("guifi-mirror update")
-    _holds(vic, new)
+    _holds(vic, new, update=True)
     _holds(tona, new)
     say(f"      a new index is on a mirror two boxes away after {time.monotonic() - begin:.1f} s")
     moia.sh(UPDATE)
@@ -134,8 +138,7 @@ def _spoil(box, new, how):
 
 def _next(official, number, vic, tona, moia):
     new = official.release(number)
-    vic.sh("guifi-mirror update")
-    _holds(vic, new)
+    _holds(vic, new, update=True)
     _holds(tona, new)
     moia.sh(UPDATE)
     moia.sh("apt-get clean")

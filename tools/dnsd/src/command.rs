@@ -169,7 +169,7 @@ const ZONES: [(&str, &str); 6] = [
 const HOSTED: [(&str, &str); 6] = [
     ("DOMAIN", "domain"),
     ("VIEW", "view"),
-    ("KIND", "kind"),
+    ("SOURCE", "source"),
     ("SERIAL", "serial"),
     ("RECORDS", "records"),
     ("FAULT", "fault"),

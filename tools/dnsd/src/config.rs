@@ -210,10 +210,8 @@ fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
             WrittenView::External => vec![View::External],
         },
         source: Source::File(file.clone()),
-        key: None,
         transfer: access("zones.transfer", &written.transfer)?,
         notify: addresses("zones.notify", &written.notify)?,
-        update: Access::default(),
     })
 }
 
@@ -244,10 +242,7 @@ fn networks(key: &str, texts: &[String]) -> Result<Vec<(IpAddr, u8)>, Error> {
 }
 
 fn access(key: &str, texts: &[String]) -> Result<Access, Error> {
-    Ok(Access {
-        networks: networks(key, texts)?,
-        keys: Vec::new(),
-    })
+    networks(key, texts).map(Access)
 }
 
 fn network(text: &str) -> Option<(IpAddr, u8)> {

@@ -71,6 +71,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Those of `servers` that are not we ourselves.
+fn others(servers: &[SocketAddr], own: &[SocketAddr]) -> Vec<SocketAddr> {
+    let other = |server: &&SocketAddr| !own.contains(server);
+    servers.iter().filter(other).copied().collect()
+}
+
 impl Forwarder {
     /// A forwarder with an empty cache.
     pub fn new(root: &Root, settings: &Settings) -> Arc<Self> {
@@ -176,7 +182,7 @@ impl Forwarder {
         let servers = if at.is_empty() {
             self.servers(&question)
         } else {
-            at.to_vec()
+            others(at, &lock(&self.state).own)
         };
         let now = Instant::now();
         let known = lock(&self.cache).get(&key, now);
@@ -205,8 +211,7 @@ impl Forwarder {
                 .filter(inside)
                 .max_by_key(|zone| zone.wire().len());
             if let Some(servers) = zone.and_then(|zone| zones.get(zone)) {
-                let own = |server: &&SocketAddr| !state.own.contains(server);
-                return servers.iter().filter(own).copied().collect();
+                return others(servers, &state.own);
             }
         }
         drop(state);

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use guifi_bus::{PORTAL, PortalProxy, each_line};
+use guifi_core::Error;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use zbus::fdo::DBusProxy;
 use zbus::{Connection, OwnedFd};
@@ -17,7 +19,7 @@ use zbus::{Connection, OwnedFd};
 use crate::config::{Portal, Settings};
 use crate::forward::Forwarder;
 use crate::hosted::holder::Order;
-use crate::hosted::portal::Document;
+use crate::hosted::portal::{Defined, Document};
 use crate::hosted::reverse::{self, Address};
 
 /// The pause after a failed question; doubled up to the longest.
@@ -104,30 +106,40 @@ impl Feed {
     /// Takes all zones at once: those that are not among them are the portal's no more.
     async fn take(&self, portal: &PortalProxy<'_>, wanted: Portal) -> zbus::Result<()> {
         let service = wanted.service;
-        let mut document = Document::default();
-        if service != 0 {
-            match read(portal.domains(service).await?) {
-                Ok(read) => document = read,
-                Err(e) => return Err(zbus::Error::Failure(format!("service {service}: {e}"))),
+        let domains = match service {
+            0 => None,
+            service => Some(portal.domains(service).await?),
+        };
+        let addresses = match wanted.reverse {
+            true => Some(portal.addresses().await?),
+            false => None,
+        };
+        // Apart from the thread that answers: there may be tens of thousands of addresses.
+        let read = spawn_blocking(move || -> Result<(Document, Vec<Defined>), Error> {
+            let document = domains.map(read).transpose()?.unwrap_or_default();
+            let mut zones = document.zones();
+            if let Some(fd) = addresses {
+                let lines = each_line::<Address>(fd)?.collect::<Result<Vec<_>, _>>()?;
+                zones.extend(reverse::zones(lines));
             }
-        }
-        let mut zones = document.zones();
-        if wanted.reverse {
-            let lines = each_line::<Address>(portal.addresses().await?);
-            let lines = lines.and_then(|lines| lines.collect::<Result<Vec<_>, _>>());
-            let lines = lines.map_err(|e| zbus::Error::Failure(e.to_string()))?;
-            zones.extend(reverse::zones(lines));
-        }
+            Ok((document, zones))
+        });
+        let failed = |e: String| zbus::Error::Failure(e);
+        let read = read.await.map_err(|e| failed(e.to_string()))?;
+        let (document, zones) = read.map_err(|e| failed(e.to_string()))?;
         self.forwarder.elsewhere(document.elsewhere());
         let _ = self.orders.send(Order::Portal { service, zones }); // the holder ends last
         Ok(())
     }
 }
 
-fn read(fd: OwnedFd) -> std::io::Result<Document> {
+fn read(fd: OwnedFd) -> Result<Document, Error> {
+    let broken = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read the domains: {e}"));
     let mut file = File::from(std::os::fd::OwnedFd::from(fd));
-    file.rewind()?;
+    file.rewind().map_err(|e| broken(&e))?;
     let mut text = String::new();
-    file.take(MAX_BYTES).read_to_string(&mut text)?;
-    serde_json::from_str(&text).map_err(std::io::Error::other)
+    file.take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|e| broken(&e))?;
+    serde_json::from_str(&text).map_err(|e| broken(&e))
 }

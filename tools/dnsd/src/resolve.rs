@@ -46,6 +46,9 @@ pub async fn answer(
 }
 
 fn begins_here(snapshot: &Snapshot, message: &[u8]) -> bool {
+    if snapshot.hosted(true).is_empty() {
+        return false;
+    }
     let mut question = Question::default();
     let plain = match question.read(message) {
         Kind::Plain => true,

@@ -23,8 +23,9 @@ use crate::respond::{Outcome, Transport, respond};
 use crate::stats::{Counters, Totals};
 use crate::transfer;
 
-/// Transfers at once.
+/// Transfers at once, and how long one may take with all its waiting.
 const TRANSFERS: usize = 4;
+const TRANSFER: Duration = Duration::from_secs(600);
 /// How long a client may take to read an answer.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -142,7 +143,8 @@ impl Tcp {
         }
     }
 
-    /// Answers with a whole zone. Few at a time: each takes memory for all of it.
+    /// Answers with a whole zone. Few at a time: each takes memory for all of it, until the
+    /// client has read it.
     async fn transfer(
         &self,
         stream: &mut BufReader<TcpStream>,
@@ -150,14 +152,21 @@ impl Tcp {
         limits: &Limits,
         request: transfer::Request,
     ) -> io::Result<()> {
-        let _place = self.transfers.acquire().await.map_err(io::Error::other)?;
         let snapshot = self.board.get();
         let who = (client.ip(), snapshot.policy.client(client.ip()));
-        let messages = transfer::answer(snapshot, &limits.transfer, &self.orders, request, who);
-        for message in messages.await {
-            write(stream, &message).await?;
-        }
-        Ok(())
+        let source = match transfer::source(&snapshot, &limits.transfer, &request, who) {
+            Ok(source) => source,
+            Err(refusal) => return write(stream, &refusal).await,
+        };
+        drop(snapshot);
+        let whole = async {
+            let _place = self.transfers.acquire().await.map_err(io::Error::other)?;
+            for message in transfer::answer(source, &self.orders, request).await? {
+                write(stream, &message).await?;
+            }
+            Ok(())
+        };
+        timeout(TRANSFER, whole).await?
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whole zones and their changes for other servers (AXFR, RFC 5936; IXFR, RFC 1995), over TCP.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -7,14 +8,15 @@ use std::sync::mpsc::Sender;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, RData};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use crate::board::Snapshot;
 use crate::encode::{HEADER, rtype};
+use crate::hosted::Zone;
 use crate::hosted::blob::Delta;
 use crate::hosted::holder::Order;
 use crate::hosted::rrset::{Record, from_wire, name_at, newer, stored, write_tail};
 use crate::hosted::spec::Access;
-use crate::hosted::{View, Zone};
 use crate::name::Name;
 use crate::query::Question;
 use crate::respond::{Client, error_header, flag};
@@ -34,12 +36,6 @@ pub struct Request {
     question: Question,
     /// The serial that the client has, if it wants the changes alone.
     serial: Option<u32>,
-}
-
-/// Where the answer comes from.
-enum Source<'a> {
-    Hosted(&'a Arc<Zone>),
-    Community(&'a Arc<Apex>),
 }
 
 /// Reads `message` if it asks for a transfer.
@@ -76,6 +72,13 @@ pub fn request(message: &[u8]) -> Option<Request> {
         question,
         serial,
     })
+}
+
+impl Request {
+    /// Whether the client has this state of the zone already.
+    fn has(&self, serial: u32) -> bool {
+        self.serial.is_some_and(|theirs| !newer(serial, theirs))
+    }
 }
 
 /// What goes out, in the order of the records.
@@ -149,95 +152,105 @@ impl Transfer {
         self.end();
         self.messages
     }
+}
 
-    fn refuse(mut self, code: ResponseCode) -> Vec<Vec<u8>> {
-        self.out[2] &= !flag::AA;
-        self.out[3] = error_header(&self.out, code)[3];
-        self.finish()
+/// A zone that goes out.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// One that is hosted.
+    Hosted(Arc<Zone>),
+    /// The community's domain.
+    Community(Arc<Zones>, Arc<Apex>),
+}
+
+/// The zone that `request` may have. `access` says who may have the community's domain.
+///
+/// # Errors
+/// The message that refuses it.
+pub fn source(
+    snapshot: &Snapshot,
+    access: &Access,
+    request: &Request,
+    (address, client): (IpAddr, Client),
+) -> Result<Source, Vec<u8>> {
+    let question = &request.question;
+    let refuse = |code| Err(refusal(request, code));
+    let hosted = snapshot.hosted(client.inside).find(question);
+    if let Some(zone) = hosted.filter(|zone| zone.name.wire() == question.name()) {
+        return match zone.transfer.allows(address) {
+            true => Ok(Source::Hosted(zone.clone())),
+            false => refuse(ResponseCode::Refused),
+        };
+    }
+    match &snapshot.zones.community {
+        Some(apex) if apex.name.wire() != question.name() => refuse(ResponseCode::NotAuth),
+        None => refuse(ResponseCode::NotAuth),
+        Some(_) if !access.allows(address) => refuse(ResponseCode::Refused),
+        Some(apex) => Ok(Source::Community(snapshot.zones.clone(), apex.clone())),
     }
 }
 
-/// The messages that answer `request`. `access` says who may have the community's domain.
+/// The messages that answer `request` from `source`. It is put together apart from the threads
+/// that answer questions: a large zone takes a while.
+///
+/// # Errors
+/// If that thread ended before its time.
 pub async fn answer(
-    snapshot: Arc<Snapshot>,
-    access: &Access,
+    source: Source,
     orders: &Sender<Order>,
     request: Request,
-    (address, client): (IpAddr, Client),
-) -> Vec<Vec<u8>> {
-    let found = source(&snapshot, &request.question, client.inside);
-    let transfer = Transfer::new(request);
-    match found {
-        None => transfer.refuse(ResponseCode::NotAuth),
-        Some(Source::Community(_)) if !access.allows(address, None) => {
-            transfer.refuse(ResponseCode::Refused)
+) -> io::Result<Vec<Vec<u8>>> {
+    let changes = match (&source, request.serial) {
+        (Source::Hosted(zone), Some(serial)) if newer(zone.serial, serial) => {
+            changes(zone, orders, serial).await
         }
-        Some(Source::Community(apex)) => community(&snapshot.zones, apex, transfer),
-        Some(Source::Hosted(zone)) if !zone.transfer.allows(address, None) => {
-            transfer.refuse(ResponseCode::Refused)
-        }
-        Some(Source::Hosted(zone)) => {
-            let view = if client.inside {
-                View::Internal
-            } else {
-                View::External
-            };
-            hosted(zone, view, orders, transfer).await
-        }
-    }
+        _ => None,
+    };
+    let write = move || match source {
+        Source::Hosted(zone) => hosted(&zone, changes, Transfer::new(request)),
+        Source::Community(zones, apex) => community(&zones, &apex, Transfer::new(request)),
+    };
+    Ok(spawn_blocking(write).await?)
 }
 
-/// The zone whose apex is asked for.
-fn source<'a>(snapshot: &'a Snapshot, question: &Question, inside: bool) -> Option<Source<'a>> {
-    let hosted = snapshot.hosted(inside).find(question);
-    if let Some(zone) = hosted.filter(|zone| zone.name.wire() == question.name()) {
-        return Some(Source::Hosted(zone));
-    }
-    let community = snapshot.zones.community.as_ref();
-    let apex = community.filter(|apex| apex.name.wire() == question.name())?;
-    Some(Source::Community(apex))
+fn refusal(request: &Request, code: ResponseCode) -> Vec<u8> {
+    let mut message = Transfer::new(request.clone()).out;
+    message[2] &= !flag::AA;
+    message[3] = error_header(&message, code)[3];
+    message
 }
 
-async fn hosted(
-    zone: &Arc<Zone>,
-    view: View,
-    orders: &Sender<Order>,
-    mut transfer: Transfer,
-) -> Vec<Vec<u8>> {
-    let Some((ttl, soa)) = zone.start().filter(|_| !zone.expired) else {
-        return transfer.refuse(ResponseCode::ServFail);
+fn hosted(zone: &Zone, changes: Option<Vec<Delta>>, mut transfer: Transfer) -> Vec<Vec<u8>> {
+    let Some((ttl, soa)) = zone.start() else {
+        return vec![refusal(&transfer.request, ResponseCode::ServFail)];
     };
     transfer.add(b"", rtype::SOA, ttl, &soa);
-    if let Some(serial) = transfer.request.serial {
-        if !newer(zone.serial, serial) {
-            return transfer.finish();
-        }
-        if let Some(changes) = changes(zone, view, orders, serial).await {
-            for delta in changes {
-                for record in delta.removed.iter().chain(&delta.added) {
-                    transfer.add_record(&zone.name, record);
-                }
-            }
-            transfer.add(b"", rtype::SOA, ttl, &soa);
-            return transfer.finish();
-        }
+    if transfer.request.has(zone.serial) {
+        return transfer.finish();
     }
-    for table in zone.tables() {
-        transfer.add_table(table);
+    match changes {
+        Some(changes) => {
+            for record in changes
+                .iter()
+                .flat_map(|delta| delta.removed.iter().chain(&delta.added))
+            {
+                transfer.add_record(&zone.name, record);
+            }
+        }
+        None => {
+            for table in zone.tables() {
+                transfer.add_table(table);
+            }
+        }
     }
     transfer.add(b"", rtype::SOA, ttl, &soa);
     transfer.finish()
 }
 
 /// The changes from `serial` to just this state of the zone.
-async fn changes(
-    zone: &Zone,
-    view: View,
-    orders: &Sender<Order>,
-    serial: u32,
-) -> Option<Vec<Delta>> {
+async fn changes(zone: &Zone, orders: &Sender<Order>, serial: u32) -> Option<Vec<Delta>> {
     let (reply, changes) = oneshot::channel();
-    let name = zone.name.clone();
+    let (name, view) = (zone.name.clone(), zone.kept_as);
     let order = Order::Since {
         name,
         view,
@@ -257,11 +270,10 @@ fn community(zones: &Zones, apex: &Apex, mut transfer: Transfer) -> Vec<Vec<u8>>
     let domain = &apex.name;
     let top = records(&apex.top, domain);
     let Some(soa) = top.iter().find(|record| record.rtype == rtype::SOA) else {
-        return transfer.refuse(ResponseCode::ServFail);
+        return vec![refusal(&transfer.request, ResponseCode::ServFail)];
     };
     transfer.add_record(domain, soa);
-    let serial = transfer.request.serial;
-    if serial.is_some_and(|serial| !newer(apex.serial, serial)) {
+    if transfer.request.has(apex.serial) {
         return transfer.finish();
     }
     for record in top.iter().filter(|record| record.rtype != rtype::SOA) {

@@ -14,11 +14,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::blob::Delta;
-use super::content::{Change, Content};
+use super::content::Content;
 use super::portal::Defined;
 use super::rrset::Soa;
 use super::spec::{Source, Spec};
-use super::store::{Kept, Store};
+use super::store::Store;
 use super::{Hosted, View, Zone};
 use crate::board::Board;
 use crate::encode::rtype;
@@ -45,7 +45,7 @@ pub enum Order {
     Since {
         /// The zone.
         name: Name,
-        /// Its view.
+        /// Under which view it is kept.
         view: View,
         /// The serial.
         serial: u32,
@@ -61,11 +61,9 @@ pub enum Order {
 pub struct Report {
     /// Its name.
     pub domain: String,
-    /// `internal` or `external`.
+    /// `internal`, `external` or `all`.
     pub view: &'static str,
-    /// `primary` or `secondary`.
-    pub kind: &'static str,
-    /// The file, or the servers.
+    /// The file, or the portal with the number of the service.
     pub source: String,
     /// Its serial; none if it never was loaded.
     pub serial: Option<u32>,
@@ -141,7 +139,7 @@ impl Drop for Holder {
     }
 }
 
-/// A zone in one view.
+/// A zone that is hosted.
 struct Held {
     spec: Spec,
     content: Option<Content>,
@@ -195,29 +193,26 @@ impl Holding {
         }
         let mut before = std::mem::take(&mut self.zones);
         for spec in specs {
-            for &view in &spec.views {
-                let key = (spec.name.clone(), view);
-                let mut held = match before.remove(&key) {
-                    Some(held) => held,
-                    None => self.kept(&key, &spec),
-                };
-                if held.spec != spec {
-                    held.spec = spec.clone();
-                    held.published = None;
-                }
-                self.take_file(&key, &mut held);
-                self.zones.insert(key, held);
-            }
+            let key = (spec.name.clone(), spec.kept_as());
+            let mut held = self.held(before.remove(&key), &key, spec);
+            self.take_file(&key, &mut held);
+            self.zones.insert(key, held);
         }
         self.keep_portal(before);
         self.forget();
         self.publish();
     }
 
-    /// The zone as it was kept on the disk, or an empty one.
-    fn kept(&self, key: &(Name, View), spec: &Spec) -> Held {
+    /// The zone as it was held, or kept on the disk, or an empty one, for this `spec`.
+    fn held(&self, before: Option<Held>, key: &(Name, View), spec: Spec) -> Held {
+        if let Some(mut held) = before {
+            if held.spec != spec {
+                (held.spec, held.published) = (spec, None);
+            }
+            return held;
+        }
         let mut held = Held {
-            spec: spec.clone(),
+            spec,
             content: None,
             source: Vec::new(),
             fault: None,
@@ -227,7 +222,7 @@ impl Holding {
         let loaded = self.store.as_ref().map(|store| store.load((&key.0, key.1)));
         match loaded {
             Some(Ok(Some(kept))) => {
-                held.content = Some(content(&key.0, &kept));
+                held.content = Some(Content::of(&key.0, kept.records));
                 held.source = kept.source;
             }
             Some(Err(e)) => log::error!("{e}; {} comes from its source", key.0),
@@ -251,11 +246,11 @@ impl Holding {
     fn publish(&mut self) {
         let mut views = [Vec::new(), Vec::new()];
         let mut reports = Vec::new();
-        for ((name, view), held) in &mut self.zones {
+        for ((name, kept_as), held) in &mut self.zones {
             if held.published.is_none() {
                 let content = held.content.as_ref();
                 let transfer = held.spec.transfer.clone();
-                let zone = content.and_then(|content| Zone::new(content, transfer, false));
+                let zone = content.and_then(|content| Zone::new(content, transfer, *kept_as));
                 held.published = zone.map(Arc::new);
                 if held.published.is_some() && !held.spec.notify.is_empty() {
                     let change = notice::Change {
@@ -265,10 +260,11 @@ impl Holding {
                     let _ = self.changes.send(change); // nobody listens: the end is near
                 }
             }
-            if let Some(zone) = &held.published {
-                views[usize::from(*view == View::External)].push(zone.clone());
+            for view in &held.spec.views {
+                let place = &mut views[usize::from(*view == View::External)];
+                place.extend(held.published.clone());
             }
-            reports.push(report(name, *view, held));
+            reports.push(report(name, held));
         }
         *self.reports.lock().unwrap_or_else(PoisonError::into_inner) = reports;
         let [internal, external] = views.map(|zones| Arc::new(Hosted::new(zones)));
@@ -279,63 +275,23 @@ impl Holding {
     }
 }
 
-fn report(name: &Name, view: View, held: &Held) -> Report {
-    let (kind, source) = match &held.spec.source {
-        Source::File(path) => ("primary", path.display().to_string()),
-        Source::Primaries(servers) => {
-            let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
-            ("secondary", servers.join(" "))
-        }
-        Source::Portal(service) => ("primary", format!("portal, service {service}")),
-    };
+fn report(name: &Name, held: &Held) -> Report {
     Report {
         domain: name.to_string(),
-        view: view.text(),
-        kind,
-        source,
+        view: match held.spec.views[..] {
+            [View::Internal] => "internal",
+            [View::External] => "external",
+            _ => "all",
+        },
+        source: match &held.spec.source {
+            Source::File(path) => path.display().to_string(),
+            Source::Portal(service) => format!("portal, service {service}"),
+        },
         serial: held.published.as_ref().map(|zone| zone.serial),
         records: held.content.as_ref().map_or(0, Content::records),
         fault: held.fault.clone(),
         doubts: held.doubts.clone(),
     }
-}
-
-/// The zone as it was kept, with all its changes.
-fn content(origin: &Name, kept: &Kept) -> Content {
-    let mut content = Content::of(origin, kept.records.iter().cloned());
-    for delta in &kept.changes {
-        apply(&mut content, delta);
-    }
-    content
-}
-
-/// Takes the records of a change out and in.
-pub fn apply(content: &mut Content, delta: &Delta) {
-    let mut changes: BTreeMap<Box<[u8]>, Change> = BTreeMap::new();
-    let origin = content.origin().clone();
-    for (records, comes) in [(&delta.removed, false), (&delta.added, true)] {
-        for record in records {
-            let lower = record.owner.lower();
-            let Some(front) = lower.below(&origin) else {
-                continue;
-            };
-            let written = record.owner.wire().get(..front.len()).unwrap_or_default();
-            let change = changes
-                .entry(front.into())
-                .or_insert_with(|| (written.into(), content.get(front)));
-            let rrset = change.1.entry(record.rtype).or_default();
-            if comes {
-                rrset.ttl = record.ttl;
-                rrset.add(record.rtype, &record.data);
-            } else {
-                rrset.data.retain(|data| **data != *record.data);
-            }
-        }
-    }
-    for (_, sets) in changes.values_mut() {
-        sets.retain(|_, rrset| !rrset.data.is_empty());
-    }
-    content.apply(changes);
 }
 
 /// The start of authority of a zone.

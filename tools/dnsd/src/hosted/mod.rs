@@ -37,16 +37,6 @@ pub enum View {
     External,
 }
 
-impl View {
-    /// As it is written.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Internal => "internal",
-            Self::External => "external",
-        }
-    }
-}
-
 /// The hosted zones of one view.
 #[derive(Clone, Debug, Default)]
 pub struct Hosted {
@@ -82,8 +72,8 @@ impl Hosted {
         self.zones.get(name.wire())
     }
 
-    /// The zones, in no order.
-    pub fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
-        self.zones.values()
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.zones.is_empty()
     }
 }

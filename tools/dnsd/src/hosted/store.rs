@@ -1,5 +1,5 @@
-//! Hosted zones on the disk: each with its last good records, and the changes since, so that
-//! nothing acknowledged is lost and others can fetch changes alone (RFC 1995).
+//! Hosted zones on the disk: each with its last good records, and the changes that led there, so
+//! that others can fetch those alone (RFC 1995).
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,10 +23,7 @@ const SCHEMA: &str = "
         name BLOB NOT NULL,
         view INTEGER NOT NULL,
         source BLOB NOT NULL,
-        refreshed INTEGER NOT NULL,
         records BLOB NOT NULL,
-        applied INTEGER NOT NULL, -- the last change that is in the records
-        behind INTEGER NOT NULL DEFAULT 0, -- octets of the changes that are not
         UNIQUE (name, view)
     );
     CREATE TABLE IF NOT EXISTS journal (
@@ -44,12 +41,8 @@ const SCHEMA: &str = "
 pub struct Kept {
     /// Hash of the source that it was made of.
     pub source: Vec<u8>,
-    /// When its primary said last that it is right: seconds since 1970.
-    pub refreshed: u64,
     /// Its records.
     pub records: Vec<Record>,
-    /// What changed since they were written.
-    pub changes: Vec<Delta>,
 }
 
 /// A zone, and who sees it.
@@ -70,8 +63,8 @@ fn number(view: View) -> i64 {
 }
 
 impl Store {
-    /// Opens the database. One that is damaged is set aside: zones then come from their files
-    /// and primaries anew.
+    /// Opens the database. One that is damaged is set aside: zones then come from their sources
+    /// anew.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if there can be none.
@@ -112,7 +105,7 @@ impl Store {
     fn at(path: &std::path::Path) -> rusqlite::Result<Self> {
         let db = Connection::open(path)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
-        // An acknowledged update survives a power cut.
+        // What was said to followers survives a power cut.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.execute_batch(SCHEMA)?;
@@ -131,49 +124,16 @@ impl Store {
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if the database cannot be read.
     pub fn load(&self, key: Key<'_>) -> Result<Option<Kept>, Error> {
-        let run = || -> rusqlite::Result<Option<Kept>> {
-            let row = self.db.query_row(
-                "SELECT id, source, refreshed, records, applied FROM zone WHERE name = ? AND view = ?",
-                params![key.0.wire(), number(key.1)],
-                |row| {
-                    let records: Vec<u8> = row.get(3)?;
-                    Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, records, row.get(4)?))
-                },
-            );
-            let Some((id, source, refreshed, records, applied)) = row.optional()? else {
-                return Ok(None);
-            };
-            let changes = self.journal(id, applied)?;
-            let Some(records) = blob::read(&records) else {
-                return Ok(None);
-            };
-            Ok(Some(Kept {
-                source,
-                refreshed: refreshed.cast_unsigned(),
-                records,
-                changes,
-            }))
-        };
-        run().map_err(failed)
-    }
-
-    /// The changes behind a number.
-    fn journal(&self, zone: i64, after: i64) -> rusqlite::Result<Vec<Delta>> {
-        let mut rows = self.db.prepare_cached(
-            "SELECT before, after, removed, added FROM journal WHERE zone = ? AND number > ? ORDER BY number",
-        )?;
-        let rows = rows.query_map([zone, after], |row| {
-            let records = |index| -> rusqlite::Result<Vec<Record>> {
-                Ok(blob::read(&row.get::<_, Vec<u8>>(index)?).unwrap_or_default())
-            };
-            Ok(Delta {
-                from: row.get(0)?,
-                to: row.get(1)?,
-                removed: records(2)?,
-                added: records(3)?,
-            })
-        })?;
-        rows.collect()
+        let row = self.db.query_row(
+            "SELECT source, records FROM zone WHERE name = ? AND view = ?",
+            params![key.0.wire(), number(key.1)],
+            |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)),
+        );
+        let row = row.optional().map_err(failed)?;
+        Ok(row.and_then(|(source, records)| {
+            let records = blob::read(&records)?;
+            Some(Kept { source, records })
+        }))
     }
 
     /// The changes from a serial to the present; `None` if they are not known any more.
@@ -182,98 +142,60 @@ impl Store {
     /// [`guifi_core::Kind::Failed`] if the database cannot be read.
     pub fn since(&self, key: Key<'_>, serial: u32) -> Result<Option<Vec<Delta>>, Error> {
         let run = || -> rusqlite::Result<Option<Vec<Delta>>> {
-            let found = self.db.query_row(
-                "SELECT journal.zone, max(journal.number) FROM journal JOIN zone ON zone.id = journal.zone
-                 WHERE name = ? AND view = ? AND before = ? GROUP BY journal.zone",
-                params![key.0.wire(), number(key.1), serial],
-                |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)),
-            );
-            match found.optional()? {
-                Some((zone, number)) => self.journal(zone, number - 1).map(Some),
-                None => Ok(None),
-            }
+            let mut rows = self.db.prepare_cached(
+                "SELECT before, after, removed, added FROM journal JOIN zone ON zone.id = journal.zone
+                 WHERE name = ?1 AND view = ?2 AND number >= (
+                    SELECT max(number) FROM journal JOIN zone ON zone.id = journal.zone
+                    WHERE name = ?1 AND view = ?2 AND before = ?3)
+                 ORDER BY number",
+            )?;
+            let rows = rows.query_map(params![key.0.wire(), number(key.1), serial], |row| {
+                let (removed, added): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
+                let (from, to) = (row.get(0)?, row.get(1)?);
+                Ok(blob::read(&removed)
+                    .zip(blob::read(&added))
+                    .map(|(removed, added)| Delta {
+                        from,
+                        to,
+                        removed,
+                        added,
+                    }))
+            })?;
+            // One that is damaged: a client then gets the whole zone.
+            let changes: Option<Vec<Delta>> = rows.collect::<rusqlite::Result<_>>()?;
+            Ok(changes.filter(|changes| !changes.is_empty()))
         };
         run().map_err(failed)
     }
 
-    /// Keeps a zone whole, made of `source`. With `delta`, the way from the state before,
-    /// others can still fetch changes alone.
+    /// Keeps a zone, made of `source`. With `delta`, the way from the state before, others can
+    /// still fetch changes alone.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if it could not be written: then nothing was.
     pub fn replace(
         &mut self,
         key: Key<'_>,
-        (source, refreshed): (&[u8], u64),
+        source: &[u8],
         records: &[Record],
         delta: Option<&Delta>,
     ) -> Result<(), Error> {
         let mut run = || -> rusqlite::Result<()> {
             let change = self.db.transaction()?;
             let zone: i64 = change.query_row(
-                "INSERT INTO zone (name, view, source, refreshed, records, applied) VALUES (?, ?, ?, ?, ?, 0)
-                 ON CONFLICT (name, view) DO UPDATE SET source = excluded.source,
-                    refreshed = excluded.refreshed, records = excluded.records
+                "INSERT INTO zone (name, view, source, records) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (name, view) DO UPDATE SET source = excluded.source, records = excluded.records
                  RETURNING id",
-                params![
-                    key.0.wire(), number(key.1), source, refreshed.cast_signed(), blob::write(records)
-                ],
+                params![key.0.wire(), number(key.1), source, blob::write(records)],
                 |row| row.get(0),
             )?;
             match delta {
-                Some(delta) => drop(append(&change, zone, delta)?),
+                Some(delta) => append(&change, zone, delta)?,
                 None => drop(change.execute("DELETE FROM journal WHERE zone = ?", [zone])?),
             }
-            applied(&change, zone)?;
             change.commit()
         };
         run().map_err(failed)
-    }
-
-    /// Keeps changes of zones, all or none of them. `records` gives a zone whole, for when so
-    /// many changes stand behind it that it is better written anew.
-    ///
-    /// # Errors
-    /// [`guifi_core::Kind::Failed`] if they could not be written: then nothing was.
-    pub fn append(
-        &mut self,
-        changes: &[(Key<'_>, &Delta)],
-        records: impl Fn(Key<'_>) -> Vec<Record>,
-    ) -> Result<(), Error> {
-        let mut run = || -> rusqlite::Result<()> {
-            let change = self.db.transaction()?;
-            for (key, delta) in changes {
-                let (zone, size): (i64, i64) = change
-                    .prepare_cached(
-                        "SELECT id, length(records) FROM zone WHERE name = ? AND view = ?",
-                    )?
-                    .query_row(params![key.0.wire(), number(key.1)], |row| {
-                        Ok((row.get(0)?, row.get(1)?))
-                    })?;
-                let behind = append(&change, zone, delta)?;
-                if behind > size.max(KEPT) {
-                    change.execute(
-                        "UPDATE zone SET records = ? WHERE id = ?",
-                        params![blob::write(&records(*key)), zone],
-                    )?;
-                    applied(&change, zone)?;
-                }
-            }
-            change.commit()
-        };
-        run().map_err(failed)
-    }
-
-    /// Notes that a primary said that the zone is right.
-    ///
-    /// # Errors
-    /// [`guifi_core::Kind::Failed`] if it could not be written.
-    pub fn refreshed(&mut self, key: Key<'_>, time: u64) -> Result<(), Error> {
-        let change = self.db.execute(
-            "UPDATE zone SET refreshed = ? WHERE name = ? AND view = ?",
-            params![time.cast_signed(), key.0.wire(), number(key.1)],
-        );
-        change.map(drop).map_err(failed)
     }
 
     /// Forgets a zone.
@@ -309,28 +231,13 @@ impl Store {
     }
 }
 
-/// Adds a change; gives the octets of all that are not in the records.
-fn append(change: &Transaction<'_>, zone: i64, delta: &Delta) -> rusqlite::Result<i64> {
-    let mut insert = change.prepare_cached(
-        "INSERT INTO journal (zone, number, before, after, removed, added)
-         SELECT ?1, 1 + coalesce((SELECT max(number) FROM journal WHERE zone = ?1),
-                                 (SELECT applied FROM zone WHERE id = ?1)), ?2, ?3, ?4, ?5",
-    )?;
-    let (removed, added) = (blob::write(&delta.removed), blob::write(&delta.added));
-    insert.execute(params![zone, delta.from, delta.to, removed, added])?;
-    let size = (removed.len() + added.len()) as i64; // far below its end
-    let mut grown = change
-        .prepare_cached("UPDATE zone SET behind = behind + ? WHERE id = ? RETURNING behind")?;
-    grown.query_row(params![size, zone], |row| row.get(0))
-}
-
-/// Notes that all changes are in the records. The newest stay for others, as long as they are
-/// small; of the rest nobody needs to know.
-fn applied(change: &Transaction<'_>, zone: i64) -> rusqlite::Result<()> {
+/// Adds a change. The newest stay, as long as they are small; who is behind the rest gets the
+/// whole zone.
+fn append(change: &Transaction<'_>, zone: i64, delta: &Delta) -> rusqlite::Result<()> {
     change.execute(
-        "UPDATE zone SET behind = 0,
-            applied = coalesce((SELECT max(number) FROM journal WHERE zone = ?1), applied) WHERE id = ?1",
-        [zone],
+        "INSERT INTO journal (zone, number, before, after, removed, added)
+         SELECT ?1, 1 + coalesce((SELECT max(number) FROM journal WHERE zone = ?1), 0), ?2, ?3, ?4, ?5",
+        params![zone, delta.from, delta.to, blob::write(&delta.removed), blob::write(&delta.added)],
     )?;
     change.execute(
         "DELETE FROM journal WHERE zone = ?1 AND number <= coalesce((

@@ -12,7 +12,7 @@ use super::content::{Content, sets};
 use super::rrset::{Record, Rrset, Sets, Soa, newer};
 use super::spec::Access;
 use super::zone::Zone;
-use super::{Hosted, check, file};
+use super::{Hosted, View, check, file};
 use crate::ask::{ask, query, raw};
 use crate::board::Snapshot;
 use crate::encode::rtype;
@@ -57,7 +57,7 @@ fn content(text: &str) -> Content {
 }
 
 fn snapshot(content: &Content) -> Snapshot {
-    let zone = Arc::new(Zone::new(content, Access::default(), false).unwrap());
+    let zone = Arc::new(Zone::new(content, Access::default(), View::Internal).unwrap());
     let hosted = Arc::new(Hosted::new([zone]));
     Snapshot {
         internal: hosted.clone(),
@@ -237,30 +237,20 @@ fn names_in_between_exist() {
 }
 
 #[test]
-fn an_expired_zone_fails() {
-    let zone = Arc::new(Zone::new(&content(VALL), Access::default(), true).unwrap());
-    let snapshot = Snapshot {
-        internal: Arc::new(Hosted::new([zone])),
-        ..Snapshot::default()
-    };
-    let (outcome, answer) = ask(&snapshot, "mail.vall.example", RecordType::A);
-    assert_eq!(outcome, Outcome::Failed);
-    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
-}
-
-#[test]
 fn the_longest_zone_answers_and_views_are_apart() {
     let origin = name("b.vall.example");
     let text = "@ 60 SOA . . 1 1 1 1 1\n@ 60 NS .\n@ 60 A 10.0.0.1\n";
     let below = Content::of(&origin, file::read(text, None, &origin).unwrap());
-    let zone = |content: &Content| Arc::new(Zone::new(content, Access::default(), false).unwrap());
+    let zone = |content: &Content| {
+        Arc::new(Zone::new(content, Access::default(), View::Internal).unwrap())
+    };
     let snapshot = Snapshot {
         internal: Arc::new(Hosted::new([zone(&content(VALL)), zone(&below)])),
         ..Snapshot::default()
     };
     let (_, answer) = ask(&snapshot, "b.vall.example", RecordType::A);
     assert_eq!(answer.answers.len(), 1);
-    assert!(snapshot.hosted(false).zones().next().is_none());
+    assert!(snapshot.hosted(false).is_empty());
 }
 
 #[test]

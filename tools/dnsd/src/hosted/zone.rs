@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::View;
 use super::content::{Content, Cuts, shard};
 use super::rrset::{Soa, name_at, stored, write_tail};
 use super::spec::Access;
@@ -22,10 +23,10 @@ pub struct Zone {
     pub soa: Box<[u8]>,
     /// Serial.
     pub serial: u32,
-    /// A secondary that has not heard of its primary for too long: no answer is right.
-    pub expired: bool,
     /// Who may have all of it.
     pub transfer: Access,
+    /// Under which view its changes are kept.
+    pub kept_as: View,
     shards: Box<[Arc<Table>]>,
     cuts: Arc<Cuts>,
     wild: bool,
@@ -48,7 +49,7 @@ pub enum Found<'a> {
 
 impl Zone {
     /// The zone as `content` has it now; `None` without SOA.
-    pub fn new(content: &Content, transfer: Access, expired: bool) -> Option<Self> {
+    pub fn new(content: &Content, transfer: Access, kept_as: View) -> Option<Self> {
         let apex = content.node(b"")?;
         let Node::Set(set) = apex.find(rtype::SOA) else {
             return None;
@@ -62,8 +63,8 @@ impl Zone {
             labels: content.origin().labels().count(),
             soa: tail.into(),
             serial: soa.serial,
-            expired,
             transfer,
+            kept_as,
             shards: content.shards().into(),
             cuts: content.cuts().clone(),
             wild: content.wild(),

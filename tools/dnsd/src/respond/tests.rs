@@ -346,7 +346,12 @@ fn boxes_keep_their_names_in_a_hosted_reverse_zone() {
     let text = "@ 60 SOA . . 1 1 1 1 1\n@ 60 NS .\n1.0.0 60 PTR other.\n200.0.0 60 PTR other.\n";
     let records = hosted::file::read(text, None, &origin).unwrap();
     let content = hosted::content::Content::of(&origin, records);
-    let zone = hosted::Zone::new(&content, hosted::spec::Access::default(), false).unwrap();
+    let zone = hosted::Zone::new(
+        &content,
+        hosted::spec::Access::default(),
+        hosted::View::Internal,
+    )
+    .unwrap();
     let mut both = snapshot().clone();
     both.internal = Arc::new(hosted::Hosted::new([Arc::new(zone)]));
     let data = |name| crate::ask::data(&both, name, RecordType::PTR);

@@ -42,21 +42,13 @@ impl Holding {
         let mut defined = BTreeSet::new();
         for zone in zones {
             let key = (zone.name.clone(), zone.view);
-            let theirs = |held: &Held| matches!(held.spec.source, Source::Portal(_));
-            if self.zones.get(&key).is_some_and(|held| !theirs(held)) {
+            if self.is_configured(&key) {
                 log::info!("{} is configured here, whatever the portal says", key.0);
                 continue;
             }
             defined.insert(key.clone());
-            let spec = spec(&key, service, zone.transfer);
-            let mut held = match self.zones.remove(&key) {
-                Some(held) => held,
-                None => self.kept(&key, &spec),
-            };
-            if held.spec != spec {
-                held.spec = spec;
-                held.published = None;
-            }
+            let before = self.zones.remove(&key);
+            let mut held = self.held(before, &key, spec(&key, service, zone.transfer));
             let hash = Sha256::digest(blob::write(&zone.records));
             let source = [&tag(service, zone.transfer)[..], &hash].concat();
             if held.source == source && held.content.is_some() {
@@ -78,25 +70,34 @@ impl Holding {
         self.publish();
     }
 
+    /// Whether the configuration names a zone that this view sees.
+    fn is_configured(&self, (name, view): &(Name, View)) -> bool {
+        let ours = |held: &Held| !matches!(held.spec.source, Source::Portal(_));
+        let mut all = self
+            .zones
+            .range((name.clone(), View::Internal)..=(name.clone(), View::External));
+        all.any(|(_, held)| ours(held) && held.spec.views.contains(view))
+    }
+
     /// Goes on with the portal's zones of before, or of the last run.
     pub(super) fn keep_portal(&mut self, before: BTreeMap<(Name, View), Held>) {
         let Some(service) = self.portal else { return };
         let ours = before
             .into_iter()
             .filter(|(_, held)| held.spec.source == Source::Portal(service));
+        let ours: Vec<_> = ours.filter(|(key, _)| !self.is_configured(key)).collect();
         self.zones.extend(ours);
         let kept = self.store.as_ref().map(|store| store.zones());
         for key in kept.and_then(Result::ok).unwrap_or_default() {
-            if self.zones.contains_key(&key) {
+            if self.zones.contains_key(&key) || self.is_configured(&key) {
                 continue;
             }
-            let mut held = self.kept(&key, &spec(&key, service, false));
-            for transfer in [false, true] {
-                if held.source.starts_with(&tag(service, transfer)) {
-                    held.spec = spec(&key, service, transfer);
-                    self.zones.insert(key, held);
-                    break;
-                }
+            let mut held = self.held(None, &key, spec(&key, service, false));
+            let transfers = [false, true].into_iter();
+            let is_of = |transfer: &bool| held.source.starts_with(&tag(service, *transfer));
+            if let Some(transfer) = transfers.into_iter().find(is_of) {
+                held.spec = spec(&key, service, transfer);
+                self.zones.insert(key, held);
             }
         }
     }
@@ -129,8 +130,7 @@ impl Holding {
         (held.fault, held.source) = (None, source);
         if let Some(store) = &mut self.store {
             let (key, records) = ((&key.0, key.1), blob::records(&new));
-            let source = (held.source.as_slice(), now());
-            if let Err(e) = store.replace(key, source, &records, delta.as_ref()) {
+            if let Err(e) = store.replace(key, &held.source, &records, delta.as_ref()) {
                 log::error!("{e}; {} is served, and not kept", key.0);
             }
         }
@@ -164,13 +164,8 @@ fn spec((name, view): &(Name, View), service: u64, transfer: bool) -> Spec {
         name: name.clone(),
         views: vec![*view],
         source: Source::Portal(service),
-        key: None,
-        transfer: Access {
-            networks: if transfer { everybody } else { Vec::new() },
-            keys: Vec::new(),
-        },
+        transfer: Access(if transfer { everybody } else { Vec::new() }),
         notify: Vec::new(),
-        update: Access::default(),
     }
 }
 

@@ -299,3 +299,48 @@ fn records(table: &Table, apex: &Name) -> Vec<Record> {
     }
     records
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use hickory_proto::op::{MessageType, Query};
+    use hickory_proto::rr::rdata::SOA;
+    use hickory_proto::rr::{Name as WireName, Record as WireRecord, RecordType};
+
+    use super::*;
+
+    fn question(kind: RecordType) -> Vec<u8> {
+        let name = WireName::from_ascii("vall.example.").unwrap();
+        let mut query = Message::new(1, MessageType::Query, OpCode::Query);
+        query.add_query(Query::query(name.clone(), kind));
+        let soa = SOA::new(WireName::root(), WireName::root(), 7, 0, 0, 0, 0);
+        query.add_authority(WireRecord::from_rdata(name, 0, RData::SOA(soa)));
+        query.to_vec().unwrap()
+    }
+
+    #[test]
+    fn questions_for_transfers_are_told_from_all_others() {
+        let read = |kind| request(&question(kind));
+        assert_eq!(read(RecordType::IXFR).unwrap().serial, Some(7));
+        assert_eq!(read(RecordType::AXFR).unwrap().serial, None);
+        assert!(read(RecordType::SOA).is_none());
+    }
+
+    #[test]
+    fn whatever_asks_is_refused_in_one_sound_message() {
+        let samples = [RecordType::IXFR, RecordType::AXFR].map(question);
+        let stranger = Client {
+            known: false,
+            inside: false,
+        };
+        guifi_testing::fuzz::bytes("question for a transfer", &samples, |bytes| {
+            let Some(request) = request(bytes) else {
+                return;
+            };
+            let who = ([192, 0, 2, 1].into(), stranger);
+            let refused = source(&Snapshot::default(), &Access::default(), &request, who);
+            let message = Message::from_vec(&refused.unwrap_err()).unwrap();
+            assert_ne!(message.metadata.response_code, ResponseCode::NoError);
+        });
+    }
+}

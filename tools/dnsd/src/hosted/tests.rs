@@ -12,7 +12,7 @@ use super::content::{Content, sets};
 use super::rrset::{Record, Rrset, Sets, Soa, newer};
 use super::spec::Access;
 use super::zone::Zone;
-use super::{Hosted, View, check, file};
+use super::{Hosted, View, blob, check, file};
 use crate::ask::{ask, query, raw};
 use crate::board::Snapshot;
 use crate::encode::rtype;
@@ -422,10 +422,6 @@ proptest! {
         prop_assert_eq!(content.wild(), once.wild());
     }
 
-    #[test]
-    fn any_text_is_read_or_refused(text in "[ -~\n]{0,200}") {
-        let _ = file::read(&text, None, &name("vall.example"));
-    }
 }
 
 #[test]
@@ -440,4 +436,22 @@ fn a_large_zone_grows_over_many_tables() {
     assert_eq!((content.names(), content.records()), (3001, 3000));
     assert!(content.shards().len() > 16);
     assert_eq!(content.get(b"\x05h2999"), address(1));
+}
+
+#[test]
+fn any_master_file_is_read_or_refused() {
+    guifi_testing::fuzz::bytes("master file", &[VALL], |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let origin = name("vall.example");
+        let Ok(records) = file::read(&text, None, &origin) else {
+            return;
+        };
+        let content = Content::of(&origin, records);
+        if check::check(&content).faults.is_empty() {
+            let kept = blob::read(&blob::write(&blob::records(&content))).unwrap();
+            assert_eq!(all(&Content::of(&origin, kept)), all(&content));
+            let (_, answer) = plain(&snapshot(&content), "smtp.vall.example", RecordType::A);
+            assert_eq!(answer.queries.len(), 1);
+        }
+    });
 }

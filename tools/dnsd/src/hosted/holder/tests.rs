@@ -96,6 +96,19 @@ fn a_zone_stays_as_it_was_while_its_file_is_wrong_or_gone() {
 }
 
 #[test]
+fn a_zone_is_served_also_if_it_cannot_be_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(directory.path());
+    let specs = spec(&root);
+    write(&root, &zone(7, "10.0.0.1"));
+    // As on a disk that takes nothing: there is no place for the database.
+    fs::create_dir_all(root.join("/var/lib/guifi/dnsd/zones.db")).unwrap();
+    let (served, reports) = run(&root, specs);
+    assert_eq!(served, ["10.0.0.1"]);
+    assert_eq!((reports[0].serial, &reports[0].fault), (Some(7), &None));
+}
+
+#[test]
 fn the_way_from_one_state_to_another_leads_there() {
     let origin = Name::parse("vall.example").unwrap();
     let make = |text: &str| Content::of(&origin, file::read(text, None, &origin).unwrap());

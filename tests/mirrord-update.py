@@ -49,6 +49,10 @@ class Official:
             deb = f"{work}/{PACKAGE}_{new}_all.deb"
             run("dpkg-deb", "--root-owner-group", "-b", f"{work}/tree", deb)
             tool("publish", self.directory, deb)
+        # lighttpd shows the old index for up to a second.
+        index = (self.directory / "dists/guifi/InRelease").read_text(encoding="utf-8").rstrip("\n")
+        shown = f"curl -sfm 5 {self.url}dists/guifi/InRelease"
+        eventually(f"{self.box} shows the index of {new}", lambda: self.box.sh(shown) == index, 10)
         return new
 
     def close(self):
@@ -62,15 +66,10 @@ def _mirror(box, upstream):
     return box
 
 
-def _holds(box, new, update=False):
-    """Waits until the mirror of a box has a version, and says so to all; asks it to look, if need be again.
-
-    The web server of the official host may show the old index for a second after a release.
-    """
+def _holds(box, new):
+    """Waits until the mirror of a box has a version, and says so to all."""
 
     def probe():
-        if update:
-            box.sh("guifi-mirror update")
         state = box.json("busctl --json=short call net.guifi.Mirror1 /net/guifi/Mirror1 net.guifi.Mirror1 Describe")
         document = json.loads(state["data"][0])
         there = box.ok(f"ls {TREE}/pool/guifi/*/{PACKAGE}_{new}_all.deb")
@@ -116,7 +115,8 @@ def _spreads(official, vic, tona, moia):
     check(nearest.startswith(f"http://{tona.address}:7659/"), f"the mirror of its own zone is not the first: {nearest}")
     new = official.release(1)
     begin = time.monotonic()
-    _holds(vic, new, update=True)
+    vic.sh("guifi-mirror update")
+    _holds(vic, new)
     _holds(tona, new)
     say(f"      a new index is on a mirror two boxes away after {time.monotonic() - begin:.1f} s")
     moia.sh(UPDATE)
@@ -138,7 +138,8 @@ def _spoil(box, new, how):
 
 def _next(official, number, vic, tona, moia):
     new = official.release(number)
-    _holds(vic, new, update=True)
+    vic.sh("guifi-mirror update")
+    _holds(vic, new)
     _holds(tona, new)
     moia.sh(UPDATE)
     moia.sh("apt-get clean")

@@ -173,8 +173,12 @@ impl Node {
         }
     }
 
-    /// The reconciliation that this box began goes on, and so many records are to come of it.
+    /// A reconciliation goes on, and so many records are to come of it. Only of one that this box
+    /// began is it told the end, so that only such a one can be the taking in of a book.
     pub fn sync_goes_on(&mut self, to_come: usize, now: Now) {
+        if self.syncs.under_way.is_none() {
+            return;
+        }
         if to_come >= BOOK && !self.synced {
             self.syncs.intake.get_or_insert(now.at);
         }

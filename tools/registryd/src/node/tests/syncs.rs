@@ -132,6 +132,13 @@ fn meet_one(town: &mut Town, n: usize, peer: Key) {
     town.node(n).syncs.neighbour(own, peer, now);
 }
 
+/// Lets a box begin a reconciliation with `peer`, and forget any other.
+fn begin(node: &mut Node, peer: Key, now: Now) {
+    node.syncs = Syncs::new(now.at + Duration::from_secs(3600));
+    node.syncs.with(peer, now.at);
+    node.start_sync(now);
+}
+
 #[test]
 fn who_takes_in_a_book_answers_nobody_until_it_has_it_or_has_waited_long() {
     let (mut town, [first, second]) = two();
@@ -142,13 +149,19 @@ fn who_takes_in_a_book_answers_nobody_until_it_has_it_or_has_waited_long() {
         clock_ms: now.clock_ms + seconds * 1000,
     };
     let node = town.node(first);
+    begin(node, peer, now);
     node.sync_goes_on(100_000, now);
     assert!(
         node.sync_asked(peer, now),
         "a box that has its book answers"
     );
     node.sync_answered(peer, true, now);
+    node.sync_ended(peer, true, now);
     node.synced = false;
+    node.sync_goes_on(100_000, now);
+    assert!(node.sync_asked(peer, now), "another box has begun it");
+    node.sync_answered(peer, true, now);
+    begin(node, peer, now);
     node.sync_goes_on(10, now);
     assert!(node.sync_asked(peer, now), "a few records are no book");
     node.sync_answered(peer, true, now);
@@ -162,6 +175,7 @@ fn who_takes_in_a_book_answers_nobody_until_it_has_it_or_has_waited_long() {
     );
     node.sync_answered(peer, true, later(601));
     node.sync_ended(peer, false, later(601));
+    begin(node, peer, later(602));
     node.sync_goes_on(100_000, later(602));
     assert!(!node.sync_asked(peer, later(602)));
     node.sync_ended(peer, true, later(603));
@@ -189,6 +203,7 @@ fn peerd_is_told_rarely_while_a_book_is_taken_in_and_at_once_after_it() {
     assert!(told(node, now.at));
     assert!(told(node, later(1).at), "few members are told at once");
     node.synced = false;
+    begin(node, peer, later(1));
     node.sync_goes_on(100_000, later(1));
     assert!(!told(node, later(2).at) && !told(node, later(9).at));
     node.sync_ended(peer, true, later(9));

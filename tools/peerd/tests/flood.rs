@@ -132,25 +132,27 @@ fn a_member_that_opens_all_it_can_is_refused_and_another_is_not() {
     let mut town = Town::new("max_streams = 256");
     town.echo();
     let (runtime, secret) = (mad::runtime(), town.secret.clone());
-    let ([taken, busy, lost], open) = town.goes_on(|| {
+    let ([taken, busy, reset, lost], open) = town.goes_on(|| {
         runtime.block_on(async {
             let (_endpoint, connection) = mad::connect_as(secret, THERE, &town.b, &town.cb)
                 .await
                 .unwrap();
             let answers = join_all((0..600).map(|_| mad::open(&connection, "sync"))).await;
-            let mut found = [0; 3];
+            let mut found = [0; 4];
             let mut held = Vec::new();
             for answer in answers {
                 match answer {
-                    Some((0, send, recv)) => {
+                    Ok((0, send, recv)) => {
                         found[0] += 1;
                         held.push((send, recv));
                     }
-                    Some((reason, ..)) => {
+                    Ok((reason, ..)) => {
                         assert_eq!(reason, Reason::Busy.number());
                         found[1] += 1;
                     }
-                    None => found[2] += 1,
+                    // The program's reset was faster than the answer.
+                    Err(Some(guifi_streams::reset::BUSY)) => found[2] += 1,
+                    Err(_) => found[3] += 1,
                 }
             }
             (found, stats(&town.bus)["streams"].as_u64().unwrap())
@@ -158,7 +160,7 @@ fn a_member_that_opens_all_it_can_is_refused_and_another_is_not() {
     });
     // Some are taken, and reset at once by a program that has others of it to take first.
     assert!(taken > 0 && busy > 0, "{taken} taken, {busy} refused");
-    assert_eq!((taken + busy, lost), (600, 0));
+    assert_eq!((taken + busy + reset, lost), (600, 0));
     // As many as are left for others, and what the other has not quite closed.
     assert!(open <= 128 + 32, "{open} open");
     assert!(town.counter("streams_refused") >= busy);
@@ -223,7 +225,7 @@ fn what_nobody_reads_is_bounded_and_closes_the_door_to_its_sender_only() {
                 .unwrap();
             let refused = async {
                 loop {
-                    if let Some((reason @ 1.., ..)) = mad::open(&second, "hold").await {
+                    if let Ok((reason @ 1.., ..)) = mad::open(&second, "hold").await {
                         return reason;
                     }
                 }
@@ -260,7 +262,7 @@ fn a_member_that_dials_in_a_loop_is_refused_and_another_can_still_come() {
                 }
                 if turn == 100 {
                     let (_endpoint, connection) = stranger([127, 0, 0, 3], &town).await.unwrap();
-                    assert!(mad::open(&connection, PING).await.is_some());
+                    assert!(mad::open(&connection, PING).await.is_ok());
                 }
             }
             // What the box thinks of them comes a moment later.

@@ -90,7 +90,7 @@ async fn run(flood: Flood, connection: &Connection, over: &AtomicBool) {
                 Flood::Streams => true,
                 _ => false,
             };
-            let Some((0, mut send, _recv)) = mad::open(connection, protocol).await else {
+            let Ok((0, mut send, _recv)) = mad::open(connection, protocol).await else {
                 continue;
             };
             let block = [SINK; 65536];

@@ -1,7 +1,9 @@
 //! Members and strangers whose software is not ours, and does what ours would not.
 
 use guifi_streams::Client;
-use iroh::endpoint::{Connection, PortmapperConfig, RecvStream, SendStream, presets};
+use iroh::endpoint::{
+    Connection, PortmapperConfig, ReadError, ReadExactError, RecvStream, SendStream, presets,
+};
 use iroh::{Endpoint, EndpointAddr, EndpointId, SecretKey};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -95,15 +97,21 @@ pub(crate) async fn connect_as(
     Ok((endpoint, connection))
 }
 
-/// Opens a stream as ours would; the peer's answer, if it gives one.
+/// Opens a stream as ours would; the peer's answer, or the code with which it reset the stream, if
+/// it did.
 pub(crate) async fn open(
     connection: &Connection,
     protocol: &str,
-) -> Option<(u8, SendStream, RecvStream)> {
-    let (mut send, mut recv) = connection.open_bi().await.ok()?;
+) -> Result<(u8, SendStream, RecvStream), Option<u32>> {
+    let (mut send, mut recv) = connection.open_bi().await.map_err(|_| None)?;
     let header = guifi_peerd::header::encode(protocol);
-    send.write_all(&header).await.ok()?;
+    send.write_all(&header).await.map_err(|_| None)?;
     let mut status = [0];
-    recv.read_exact(&mut status).await.ok()?;
-    Some((status[0], send, recv))
+    match recv.read_exact(&mut status).await {
+        Ok(()) => Ok((status[0], send, recv)),
+        Err(ReadExactError::ReadError(ReadError::Reset(code))) => {
+            Err(u32::try_from(code.into_inner()).ok())
+        }
+        Err(_) => Err(None),
+    }
 }

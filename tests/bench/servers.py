@@ -12,7 +12,7 @@ from bed.host import TOP, Failed, run
 from bed.say import say
 
 SERVER_CORE, CLIENT_CORE = 0, 1
-PROGRAMS = {"nsd": "nsd", "knotd": "knot", "dnsperf": "dnsperf", "dbus-daemon": "dbus-daemon", "dig": "bind9-dnsutils"}
+PROGRAMS = {"nsd": "nsd", "knotd": "knot", "named": "bind9", "dnsperf": "dnsperf", "dbus-daemon": "dbus-daemon", "dig": "bind9-dnsutils"}
 
 
 class Programs:
@@ -80,6 +80,15 @@ def cpu_seconds(leader):
     return total / 1e9
 
 
+def memory(leader):
+    """MiB of a group that nobody else has, and its part of what is shared."""
+    total = 0
+    for pid in group(leader):
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        total += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return total / 1024
+
+
 def nsd(programs, work, zones, port):
     """Starts NSD."""
     config = f"""server:
@@ -121,13 +130,39 @@ zone:
     return programs.start(["knotd", "-c", work / "knot.conf"], SERVER_CORE, work / "knot.log")
 
 
-def dnsd(programs, work, address, port):
-    """Starts guifi-dnsd on the bus of the run."""
+def bind(programs, work, zones, port):
+    """Starts BIND, without what only a resolver needs."""
+    config = f"""options {{
+    directory "{work}";
+    pid-file none;
+    session-keyfile none;
+    listen-on port {port} {{ 127.0.0.1; }};
+    listen-on-v6 {{ none; }};
+    recursion no;
+    minimal-responses yes;
+    notify no;
+    dnssec-validation no;
+    empty-zones-enable no;
+}};
+controls {{ }};
+"""
+    config += "".join(f'zone "{zone}" {{ type primary; file "{file}"; }};\n' for zone, file in zones.items())
+    (work / "named.conf").write_text(config, encoding="ascii")
+    return programs.start(["named", "-f", "-n", 1, "-c", work / "named.conf"], SERVER_CORE, work / "named.log")
+
+
+def dnsd(programs, work, address, port, zones=()):
+    """Starts guifi-dnsd on the bus of the run; with `zones` these are hosted, and nothing is asked of a registry."""
+    root = work / ("hosted" if zones else "root")
     for place in ("etc/guifi", "var/lib/guifi/dnsd"):
-        (work / "root" / place).mkdir(parents=True, exist_ok=True)
+        (root / place).mkdir(parents=True, exist_ok=True)
+    if zones and not (root / "zones").exists():
+        (root / "zones").symlink_to(work / "zones")
     config = f"port = {port}\nlisten = ['127.0.0.1']\nworkers = 1\n"
-    (work / "root/etc/guifi/dnsd.toml").write_text(config, encoding="ascii")
-    return programs.start([built()], SERVER_CORE, work / "dnsd.log", GUIFI_ROOT=str(work / "root"), DBUS_SYSTEM_BUS_ADDRESS=address)
+    config += "".join(f"[zones.'{zone}']\nfile = '/zones/{file.name}'\n" for zone, file in dict(zones).items())
+    (root / "etc/guifi/dnsd.toml").write_text(config, encoding="ascii")
+    bus = f"unix:path={work}/nothing" if zones else address
+    return programs.start([built()], SERVER_CORE, root / "log", GUIFI_ROOT=str(root), DBUS_SYSTEM_BUS_ADDRESS=bus)
 
 
 def built():

@@ -10,7 +10,7 @@ from bed.host import TOP
 NEEDS = "bed"
 TIMEOUT = 300
 
-FIXTURES = TOP / "tools/portald/tests/fixtures"
+FIXTURES = TOP / "tests/fixtures/portal"
 PAGES = {
     "guifi/cnml/900/detail": "detail.xml",
     "guifi/csvproxy/900": "csvproxy.csv",

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    const DUMP: &str = include_str!("../tests/fixtures/ips.xml");
+    const DUMP: &str = include_str!("../../../tests/fixtures/portal/ips.xml");
 
     fn entries(text: &[u8]) -> Result<(Vec<Entry>, Faults), Stop<Infallible>> {
         let mut found = Vec::new();

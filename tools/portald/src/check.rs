@@ -150,7 +150,7 @@ mod tests {
         check(&Input::new(file, 1 << 20).unwrap()).unwrap()
     }
 
-    const DETAIL: &str = include_str!("../tests/fixtures/detail.xml");
+    const DETAIL: &str = include_str!("../../../tests/fixtures/portal/detail.xml");
 
     #[test]
     fn a_sound_file_is_summed_up() {
@@ -202,15 +202,15 @@ mod tests {
     fn other_kinds_are_checked_too() {
         for (text, held) in [
             (
-                include_str!("../tests/fixtures/ips.xml"),
+                include_str!("../../../tests/fixtures/portal/ips.xml"),
                 json!({"addresses": 3}),
             ),
             (
-                include_str!("../tests/fixtures/csvproxy.csv"),
+                include_str!("../../../tests/fixtures/portal/csvproxy.csv"),
                 json!({"proxies": 1}),
             ),
             (
-                include_str!("../tests/fixtures/federation.txt"),
+                include_str!("../../../tests/fixtures/portal/federation.txt"),
                 json!({"proxies": 2}),
             ),
         ] {
@@ -219,7 +219,7 @@ mod tests {
             assert_eq!(found.held, held);
         }
         assert_eq!(
-            checked(include_str!("../tests/fixtures/domains.xml")).id,
+            checked(include_str!("../../../tests/fixtures/portal/domains.xml")).id,
             Some(9503)
         );
         assert!(

@@ -110,15 +110,24 @@ mod tests {
     #[test]
     fn each_kind_is_known_by_its_content() {
         for (text, kind) in [
-            (include_str!("../tests/fixtures/detail.xml"), Kind::Cnml),
-            (include_str!("../tests/fixtures/domains.xml"), Kind::Domains),
-            (include_str!("../tests/fixtures/ips.xml"), Kind::Addresses),
             (
-                include_str!("../tests/fixtures/csvproxy.csv"),
+                include_str!("../../../tests/fixtures/portal/detail.xml"),
+                Kind::Cnml,
+            ),
+            (
+                include_str!("../../../tests/fixtures/portal/domains.xml"),
+                Kind::Domains,
+            ),
+            (
+                include_str!("../../../tests/fixtures/portal/ips.xml"),
+                Kind::Addresses,
+            ),
+            (
+                include_str!("../../../tests/fixtures/portal/csvproxy.csv"),
                 Kind::Proxies,
             ),
             (
-                include_str!("../tests/fixtures/federation.txt"),
+                include_str!("../../../tests/fixtures/portal/federation.txt"),
                 Kind::Federation,
             ),
             ("\u{feff}name,host,port\na,b,1\n", Kind::Proxies),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use super::read::Stop;
 use super::*;
 
-const DETAIL: &str = include_str!("../../tests/fixtures/detail.xml");
+const DETAIL: &str = include_str!("../../../../tests/fixtures/portal/detail.xml");
 
 fn items(text: &str) -> (Vec<Item>, Report) {
     let mut items = Vec::new();

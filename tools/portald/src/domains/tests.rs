@@ -2,7 +2,7 @@
 use super::*;
 use serde_json::json;
 
-const DOMAINS: &str = include_str!("../../tests/fixtures/domains.xml");
+const DOMAINS: &str = include_str!("../../../../tests/fixtures/portal/domains.xml");
 
 fn internal(inside: &str) -> (View, Vec<String>) {
     let text = format!("<cnml><domains><internal>{inside}</internal></domains></cnml>");

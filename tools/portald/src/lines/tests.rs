@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-const CSV: &str = include_str!("../../tests/fixtures/csvproxy.csv");
-const FEDERATION: &str = include_str!("../../tests/fixtures/federation.txt");
+const CSV: &str = include_str!("../../../../tests/fixtures/portal/csvproxy.csv");
+const FEDERATION: &str = include_str!("../../../../tests/fixtures/portal/federation.txt");
 
 fn listed(text: &str) -> (Vec<String>, Vec<String>) {
     let (found, faults) = proxies(text.as_bytes()).unwrap();

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::input::Input;
 
-const DETAIL: &str = include_str!("../../tests/fixtures/detail.xml");
-const PROXIES: &str = include_str!("../../tests/fixtures/csvproxy.csv");
-const DOMAINS: &str = include_str!("../../tests/fixtures/domains.xml");
-const IPS: &str = include_str!("../../tests/fixtures/ips.xml");
+const DETAIL: &str = include_str!("../../../../tests/fixtures/portal/detail.xml");
+const PROXIES: &str = include_str!("../../../../tests/fixtures/portal/csvproxy.csv");
+const DOMAINS: &str = include_str!("../../../../tests/fixtures/portal/domains.xml");
+const IPS: &str = include_str!("../../../../tests/fixtures/portal/ips.xml");
 
 struct Place {
     dir: tempfile::TempDir,

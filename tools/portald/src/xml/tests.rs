@@ -98,8 +98,8 @@ fn what_is_deep_long_or_many_is_refused() {
 #[test]
 fn mutants_are_read_or_refused() {
     let samples = [
-        include_str!("../../tests/fixtures/detail.xml"),
-        include_str!("../../tests/fixtures/domains.xml"),
+        include_str!("../../../../tests/fixtures/portal/detail.xml"),
+        include_str!("../../../../tests/fixtures/portal/domains.xml"),
         "<a><!-- c --><![CDATA[x]]>&amp;<b c='d'/></a>",
     ];
     guifi_testing::fuzz::bytes("xml", &samples, |bytes| {

@@ -224,10 +224,9 @@ pub(crate) fn adopt(node: &Arc<Node>, connection: Connection) -> Option<Arc<Link
         peer.links.remove(0).close(close::BUSY);
     }
     for older in &peer.links {
-        // It may have dialled because its end of that one is gone.
-        if older.route().path == PathKind::Relay {
-            tokio::spawn(doubt(node.clone(), older.clone()));
-        }
+        // It may have dialled because its end of that one is gone: killed and back, it leaves a
+        // connection that takes up to forty seconds to time out.
+        tokio::spawn(doubt(node.clone(), older.clone()));
     }
     peer.links.push(link.clone());
     peer.failed = None;

@@ -185,6 +185,22 @@ fn a_daemon_killed_and_back_is_reached_before_its_old_connection_is_lost() {
 }
 
 #[test]
+fn what_a_killed_daemon_left_is_given_up_when_it_calls_again() {
+    let (mut a, ca, b, cb) = pair();
+    let (_ours, theirs) = connected(&ca, &cb);
+    a.kill();
+    a.restart();
+    let again = a.client();
+    join(&[(&a, &again), (&b, &cb)]);
+    let listener = cb.listen("gossip", 8).unwrap();
+    let _stream = again.open(cb.own_key(), "gossip", &[], SOON).unwrap();
+    listener.accept_within(SOON).unwrap();
+    // Not only after the ten seconds of silence, or more, in which it would be lost by itself.
+    let ended = theirs.ended(SOON / 4);
+    assert_eq!(ended.map(|ended| ended.end), Some(End::Lost));
+}
+
+#[test]
 fn every_refusal_has_its_reason() {
     let (_a, ca, _b, cb) = pair();
     let b = cb.own_key();

@@ -1,5 +1,6 @@
 //! What a node does by itself, and when.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use guifi_streams::{Configuration, Coordinate, Key, Member, RelayPorts};
@@ -53,6 +54,8 @@ pub(super) struct Schedule {
     pub(super) seek: Instant,
     /// Between the next two attempts to find a neighbour while there is none.
     alone: Duration,
+    /// Who was tried since there is none: the others first, half of which may be cut off.
+    tried: BTreeSet<Key>,
 }
 
 impl Schedule {
@@ -68,6 +71,7 @@ impl Schedule {
             redials: 0,
             seek: now + super::further::FIRST,
             alone: ALONE,
+            tried: BTreeSet::new(),
         }
     }
 
@@ -211,7 +215,7 @@ impl Node {
             .into_iter()
             .filter(|k| !self.neighbours.contains(k) && !self.suspects.contains_key(k))
             .collect();
-        let Some(stranger) = self.pick(&strangers) else {
+        let Some(stranger) = self.pick_untried(strangers) else {
             return;
         };
         if self.neighbours.is_empty() && self.links.is_up(stranger) {
@@ -221,6 +225,18 @@ impl Node {
             return;
         }
         self.gossip.join(&[stranger], now.at);
+    }
+
+    /// One of `keys`; while there is no neighbour, one that was not tried as long as there is such.
+    fn pick_untried(&mut self, keys: Vec<Key>) -> Option<Key> {
+        let tried = &mut self.schedule.tried;
+        if !self.neighbours.is_empty() || keys.iter().all(|key| tried.contains(key)) {
+            tried.clear();
+        }
+        let untried: Vec<Key> = keys.into_iter().filter(|k| !tried.contains(k)).collect();
+        let picked = self.pick(&untried)?;
+        self.schedule.tried.insert(picked);
+        Some(picked)
     }
 
     pub(super) fn pick(&mut self, keys: &[Key]) -> Option<Key> {

@@ -82,3 +82,17 @@ fn a_box_that_has_said_good_bye_is_not_called_back_by_its_own_news() {
         .cloned();
     assert!(entry.unwrap().standing.stale);
 }
+
+#[test]
+fn two_that_are_cut_off_from_all_others_try_each_before_one_again() {
+    for other in [1, 3, 5] {
+        let mut town = Town::new(6);
+        town.run(SECOND * 90);
+        let rest: Vec<usize> = (1..6).filter(|n| *n != other).collect();
+        town.cut(&[0, other], &rest);
+        // Attempts after 1, 3, 7, 15 and 31 seconds: as many as there are others.
+        town.run(SECOND * 35);
+        let key = town.signers[other].key();
+        assert!(town.node(0).neighbours.contains(&key), "0 and {other}");
+    }
+}

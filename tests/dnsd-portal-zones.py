@@ -44,7 +44,7 @@ def test(bed):
 
 
 def _hosted(box):
-    zones = [json.loads(line) for line in box.sh("guifi-dns --json hosted").splitlines()]
+    zones = box.json("guifi-dns --json hosted")
     for zone in zones:
         check(not zone["fault"], f"{box}: {zone}")
     return zones

@@ -39,8 +39,8 @@ for unit in UNITS; do ln -sf /dev/null "$1"/etc/systemd/system/$unit; done
 """
 
 
-# Name servers that follow ours and that ours follows.
-SERVERS = ("bind9", "knot", "nsd")
+# Name servers that follow ours and that ours follows, and programs that ask, change and judge.
+SERVERS = ("bind9", "knot", "nsd", "bind9-dnsutils", "knot-dnsutils", "dnsviz", "zonemaster-cli")
 
 
 def _recipe(release, include):
@@ -57,8 +57,8 @@ def base(release):
 
 
 def servers(release):
-    """The same with name servers, none of which is started."""
-    return _made("servers", release, (*SERVERS, "bind9-dnsutils"))
+    """The same with name servers, none of which is started, and with programs that ask them."""
+    return _made("servers", release, SERVERS)
 
 
 def _made(name, release, include):

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .host import STATE, Failed, run
 from .network import Network
 from .node import Node, Visitor
+from .server import Server
 
 OUTSIDE = "192.0.2.80"
 """An address of the outside world: a web server that has nothing to do with us."""
@@ -69,6 +70,10 @@ class Bed:
     def visitor(self, name, link):
         """Adds a machine that has nothing of ours."""
         return Visitor(self, name, link, self._host(link))
+
+    def server(self, name, link):
+        """Adds a machine with name servers of Debian's, none of which runs yet."""
+        return Server(self, name, link, self._host(link))
 
     def outside(self, router):
         """Gives the router an outside world: a name server and a web page, at www.outside.test."""

@@ -23,16 +23,27 @@ def tool(name, *words, **environment):
         raise Failed(f"repo/{name} ended with status {done.returncode}")
 
 
-def build(name, suffix="", fresh=True):
+def own(name):
+    """The name of a repository of this run, which others that run beside it do not touch."""
+    return f"runs/{os.getpid()}/{name}"
+
+
+def tidy():
+    """Removes the repositories of this run, and of those that have died."""
+    for run in CACHE.glob("runs/*"):
+        if run.name == str(os.getpid()) or not pathlib.Path("/proc", run.name).exists():
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def build(name):
     """Builds the packages into a repository of the cache; returns its directory."""
     given = os.environ.get("GUIFI_TEST_REPOSITORY")
-    if given and fresh:
+    if given:
         return pathlib.Path(given)
     directory = CACHE / name
-    if fresh:
-        shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    tool("build", "--out", directory, "--suffix", suffix)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    tool("build", "--out", directory)
     return directory
 
 
@@ -45,8 +56,7 @@ def next_version(directory, suffix):
 
 def copy(repository, name):
     """A copy that a test may change."""
-    directory = CACHE / name
-    shutil.rmtree(directory, ignore_errors=True)
+    directory = CACHE / own(name)
     shutil.copytree(repository, directory, symlinks=True)
     return directory
 

@@ -17,7 +17,7 @@ import traceback
 
 from .bed import Bed, sweep
 from .host import TOP, Failed, need_bed
-from .packages import build
+from .packages import build, own, tidy
 from .say import say, warn
 from .town import Town, diagnose
 
@@ -41,7 +41,7 @@ class Context:
         """The packages of this checkout, built once a run."""
         if self._repository is None:
             need_bed()
-            self._repository = build("test-repository")
+            self._repository = build(own("test-repository"))
         return self._repository
 
     def town(self):
@@ -81,6 +81,7 @@ class Context:
     def finish(self):
         """The last line; returns the exit status."""
         self.drop_town()
+        tidy()
         if self.failed:
             warn(f"logs: {self.logs}")
         else:

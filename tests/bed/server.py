@@ -1,0 +1,50 @@
+"""Machines that run a server of Debian's, unmodified, out of a root file system that stays as it is."""
+
+import pathlib
+import subprocess
+import tempfile
+
+from .base import RELEASES, servers
+from .host import Failed
+from .node import Visitor
+
+
+class Server(Visitor):
+    """A machine without an init, with name servers and the programs that ask them."""
+
+    def __init__(self, bed, name, link, host):
+        super().__init__(bed, name, link, host)
+        self.root = servers(RELEASES[0])
+        self.log = bed.directory / f"{name}.log"
+        self.process = None
+
+    def start(self, command, files):
+        """Starts a command in the foreground; what it writes below /tmp, and `files` there, only it sees."""
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in files.items():
+                path = pathlib.Path(directory, name)
+                path.write_text(text, encoding="utf-8")
+                path.chmod(0o666)
+            archive = subprocess.run(["tar", "-C", directory, "-c", "."], capture_output=True, check=True).stdout
+        inside = f"mount -t tmpfs tmpfs {self.root}/tmp && tar -C {self.root}/tmp -x && exec chroot {self.root} {command}"
+        words = ["nsenter", f"--net=/run/netns/{self.namespace}", "--", "unshare", "--mount", "sh", "-c", inside]
+        with open(self.log, "wb") as log:
+            # Ended by teardown, with everything else in the namespace.
+            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+        self.process.stdin.write(archive)
+        self.process.stdin.close()
+
+    def inside(self, words, text="", check=True, timeout=120):
+        """Runs a shell command as root where the server runs; returns what it says."""
+        if self.process is None or self.process.poll() is not None:
+            raise Failed(f"{self.name} has ended:\n{self.said()[-2000:]}")
+        enter = ["nsenter", f"--target={self.process.pid}", "--mount", "--net", "--", "chroot", self.root, "sh", "-c", words]
+        done = subprocess.run(enter, input=text, capture_output=True, text=True, check=False, timeout=timeout)
+        self.bed.log(f"{self.name}# {words}", done)
+        if check and done.returncode:
+            raise Failed(f"{self.name}: {words}: status {done.returncode}\n{done.stdout}{done.stderr}".rstrip())
+        return done.stdout + done.stderr
+
+    def said(self):
+        """What the server has written."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -33,6 +33,7 @@ pub mod table;
 pub mod tcp;
 pub mod text;
 pub mod transfer;
+pub mod tsig;
 pub mod udp;
 pub mod upstream;
 pub mod zone;

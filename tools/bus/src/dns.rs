@@ -20,4 +20,15 @@ pub trait Dns {
 )]
 pub trait DnsAdmin {
     fn flush(&self) -> zbus::Result<()>;
+    fn list_keys(&self) -> zbus::Result<String>;
+    fn show_key(&self, name: &str) -> zbus::Result<String>;
+    fn add_key(
+        &self,
+        name: &str,
+        algorithm: &str,
+        secret: &str,
+        update: &[&str],
+        transfer: &[&str],
+    ) -> zbus::Result<String>;
+    fn revoke_key(&self, name: &str) -> zbus::Result<()>;
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::hosted::Hosted;
+use crate::keys::Keys;
 use crate::name::Name;
 use crate::query::Question;
 use crate::respond::Client;
@@ -88,6 +89,8 @@ pub struct Snapshot {
     pub zones: Arc<Zones>,
     /// The clients.
     pub policy: Arc<Policy>,
+    /// The keys that others sign with.
+    pub keys: Arc<Keys>,
     /// Hosted zones as clients inside see them.
     pub internal: Arc<Hosted>,
     /// Hosted zones as all others see them.

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 use zbus::{Connection, OwnedFd, connection, interface};
 
+use crate::keys::{Keyring, New};
 use crate::portal::Feed;
 use crate::service::Parts;
 use crate::{feed, text};
@@ -39,6 +40,51 @@ impl Reads {
 impl Admin {
     fn flush(&self) {
         self.0.forwarder.flush();
+    }
+
+    async fn list_keys(&self) -> Result<String, Failure> {
+        let listed = self.keyring(Keyring::list).await?;
+        Ok(listed.to_string())
+    }
+
+    async fn show_key(&self, name: String) -> Result<String, Failure> {
+        let shown = self.keyring(move |keyring| keyring.show(&name)).await?;
+        Ok(shown.to_string())
+    }
+
+    async fn add_key(
+        &self,
+        name: String,
+        algorithm: String,
+        secret: String,
+        update: Vec<String>,
+        transfer: Vec<String>,
+    ) -> Result<String, Failure> {
+        let new = New {
+            name,
+            algorithm,
+            secret,
+            update,
+            transfer,
+        };
+        let added = self.keyring(move |keyring| keyring.add(new)).await?;
+        Ok(added.to_string())
+    }
+
+    async fn revoke_key(&self, name: String) -> Result<(), Failure> {
+        self.keyring(move |keyring| keyring.revoke(&name)).await
+    }
+}
+
+impl Admin {
+    /// Does something with the keys, apart from the thread that answers: it waits for the disk.
+    async fn keyring<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Keyring) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let keyring = self.0.keyring.clone();
+        let done = tokio::task::spawn_blocking(move || work(&keyring)).await;
+        done.map_err(|e| Failure::Failed(format!("cannot use the keys: {e}")))?
     }
 }
 

@@ -54,8 +54,48 @@ pub enum Action {
         #[arg(default_value = "A")]
         r#type: String,
     },
+    /// Keys that others sign transfers and updates with (TSIG).
+    Key {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: KeyAction,
+    },
     /// Forget all answers from outside.
     Flush,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// Make a key, and print it for those who shall use it.
+    Add {
+        /// Its name.
+        name: String,
+        /// How is signed: hmac-sha256, hmac-sha384 or hmac-sha512.
+        #[arg(long, default_value = "hmac-sha256")]
+        algorithm: String,
+        /// File with a secret in base64 that the other side has already; - for standard input.
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+        /// What the key may change, several times if need be: ZONE[:NAMES[:TYPES]].
+        #[arg(long, value_name = "GRANT")]
+        update: Vec<String>,
+        /// Zone that the key may have as a whole, several times if need be.
+        #[arg(long, value_name = "ZONE")]
+        transfer: Vec<String>,
+    },
+    /// List the keys and what they may do.
+    List,
+    /// Print a key with its secret, as BIND and its tools read it.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// End a key at once.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Make this system use guifi-dnsd as its resolver, or undo that.

@@ -1,5 +1,7 @@
 //! `guifi-dns`: what the daemon says about itself, and what it answers.
 
+mod key;
+
 use std::io::{Read as _, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
@@ -52,6 +54,7 @@ fn run(cli: &Command, out: &mut impl Write) -> Result<(), Error> {
             print(out, cli.json.then_some(&document), || text.clone())
         }
         Action::Query { name, r#type } => query(cli.json, name, r#type, out),
+        Action::Key { action } => key::run(cli.json, action, out),
         Action::Flush => block_on(async {
             let attempt = |e| guifi_bus::error("cannot flush the cache", e);
             let admin = DnsAdminProxy::new(&connect().await?)
@@ -175,13 +178,13 @@ const HOSTED: [(&str, &str); 6] = [
     ("FAULT", "fault"),
 ];
 
-fn table(columns: [(&str, &str); 6], zones: &Value) -> String {
+fn table<const N: usize>(columns: [(&str, &str); N], zones: &Value) -> String {
     let head = columns.map(|(head, _)| head.to_owned());
     let rows = list(zones).map(|zone| columns.map(|(_, key)| text(&zone[key])));
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let line = |row: &[String; 6]| {
+    let line = |row: &[String; N]| {
         let cells = row
             .iter()
             .zip(&widths)

@@ -9,7 +9,7 @@ use guifi_core::{Error, Kind, Root};
 use serde::Deserialize;
 
 use crate::hosted::View;
-use crate::hosted::spec::{Access, Source, Spec};
+use crate::hosted::spec::{Access, Server, Source, Spec};
 use crate::name::Name;
 
 /// The file as written; see guifi-dnsd.toml(5).
@@ -127,7 +127,7 @@ pub struct Settings {
     /// Who may have all of the community's domain.
     pub transfer: Access,
     /// Who is told of its changes.
-    pub notify: Vec<SocketAddr>,
+    pub notify: Vec<Server>,
 }
 
 /// Zones from the portal.
@@ -192,7 +192,7 @@ impl Settings {
             })
             .filter(|portal| portal.service != 0 || portal.reverse),
             transfer: access("transfer", &written.transfer)?,
-            notify: addresses("notify", &written.notify)?,
+            notify: servers("notify", &written.notify)?,
         })
     }
 }
@@ -211,7 +211,7 @@ fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
         },
         source: Source::File(file.clone()),
         transfer: access("zones.transfer", &written.transfer)?,
-        notify: addresses("zones.notify", &written.notify)?,
+        notify: servers("zones.notify", &written.notify)?,
     })
 }
 
@@ -221,17 +221,36 @@ fn wrong(key: &str, value: &str, wanted: &str) -> Error {
 }
 
 /// `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+fn address(text: &str) -> Option<SocketAddr> {
+    let plain = text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53));
+    plain.ok().or_else(|| text.parse().ok())
+}
+
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {
-    let one = |text: &String| {
-        let plain = text
-            .parse::<IpAddr>()
-            .ok()
-            .map(|ip| SocketAddr::new(ip, 53));
-        plain
-            .or_else(|| text.parse().ok())
-            .ok_or_else(|| wrong(key, text, "an address"))
-    };
+    let one = |text: &String| address(text).ok_or_else(|| wrong(key, text, "an address"));
     texts.iter().map(one).collect()
+}
+
+/// Addresses, each perhaps with ` key NAME` behind it.
+fn servers(key: &str, texts: &[String]) -> Result<Vec<Server>, Error> {
+    let one = |text: &String| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (place, name) = match words[..] {
+            [place] => (place, None),
+            [place, "key", name] => (place, Some(key_name(name)?)),
+            _ => return None,
+        };
+        let address = address(place)?;
+        Some(Server { address, key: name })
+    };
+    let wanted = "an address, perhaps with 'key NAME' behind it";
+    let one = |text: &String| one(text).ok_or_else(|| wrong(key, text, wanted));
+    texts.iter().map(one).collect()
+}
+
+fn key_name(text: &str) -> Option<Name> {
+    let name = Name::parse(text).filter(|name| text.is_ascii() && name.labels().count() > 0)?;
+    Some(name.lower())
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<(IpAddr, u8)>, Error> {
@@ -242,7 +261,18 @@ fn networks(key: &str, texts: &[String]) -> Result<Vec<(IpAddr, u8)>, Error> {
 }
 
 fn access(key: &str, texts: &[String]) -> Result<Access, Error> {
-    networks(key, texts).map(Access)
+    let mut access = Access::default();
+    for text in texts {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let found = match words[..] {
+            ["key", name] => key_name(name).map(|name| access.keys.push(name)),
+            [network_text] => network(network_text).map(|found| access.networks.push(found)),
+            _ => None,
+        };
+        let wanted = "a network such as 10.0.0.0/8, or 'key NAME'";
+        found.ok_or_else(|| wrong(key, text, wanted))?;
+    }
+    Ok(access)
 }
 
 fn network(text: &str) -> Option<(IpAddr, u8)> {
@@ -290,11 +320,30 @@ mod tests {
             ("[zones.a]", "zones"),
             ("[zones.a]\nfile = '/x'\ntransfer = ['x']", "zones.transfer"),
             ("notify = ['x']", "notify"),
+            ("notify = ['10.0.0.1 key']", "notify"),
+            ("transfer = ['key a b']", "transfer"),
+            ("transfer = ['key a..b']", "transfer"),
         ] {
             let error = check(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);
             assert!(error.to_string().contains(&format!("'{key}'")), "{error}");
         }
+    }
+
+    #[test]
+    fn keys_stand_beside_networks_and_servers() {
+        let text =
+            "transfer = ['10.0.0.0/8', 'key Backup.']\nnotify = ['10.0.0.1:54  key backup', '::1']";
+        let settings = check(text).unwrap();
+        let key = Name::parse("backup").unwrap();
+        assert_eq!(settings.transfer.keys, std::slice::from_ref(&key));
+        assert_eq!(settings.transfer.networks.len(), 1);
+        let stranger = "192.0.2.1".parse().unwrap();
+        assert!(settings.transfer.allows(stranger, Some(&key)));
+        assert!(!settings.transfer.allows(stranger, None));
+        assert_eq!(settings.notify[0].key, Some(key));
+        assert_eq!(settings.notify[0].address.port(), 54);
+        assert_eq!(settings.notify[1].key, None);
     }
 
     #[test]

@@ -11,7 +11,9 @@ pub(crate) use answer::{Answer, Code, flag};
 use crate::board::Snapshot;
 use crate::encode::{HEADER, rtype};
 use crate::hosted;
-use crate::query::{Kind, Question};
+use crate::query::{Edns as Told, Kind, Question};
+use crate::signed;
+use crate::state::now;
 use crate::table::Found;
 use crate::zone::{Apex, UDP_LIMIT, Zones};
 
@@ -92,11 +94,7 @@ fn plain(
         question,
         message,
         known: client.known,
-        limit: match (transport, question.edns) {
-            (Transport::Tcp, _) => TCP_LIMIT,
-            (Transport::Udp, None) => PLAIN_LIMIT,
-            (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(PLAIN_LIMIT, UDP_LIMIT),
-        },
+        limit: limit(transport, question.edns),
         out,
     };
     if question.edns.is_some_and(|edns| edns.version != 0) {
@@ -153,8 +151,53 @@ fn names_a_box(zones: &Zones, apex: &Apex, question: &Question) -> bool {
         && matches!(apex.find(question), Found::Set(_))
 }
 
-/// Messages that are not plain.
+/// Octets that an answer may have.
+fn limit(transport: Transport, edns: Option<Told>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => TCP_LIMIT,
+        (Transport::Udp, None) => PLAIN_LIMIT,
+        (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(PLAIN_LIMIT, UDP_LIMIT),
+    }
+}
+
+/// Messages that are not plain: first those that are signed (RFC 8945 section 5.3).
 fn unusual(
+    snapshot: &Snapshot,
+    question: &mut Question,
+    message: &[u8],
+    transport: Transport,
+    client: Client,
+    out: &mut Vec<u8>,
+) -> Outcome {
+    let (mut signer, message) = match signed::check(&snapshot.keys, message) {
+        Ok(Some(signed)) => signed,
+        Ok(None) => return unsigned(snapshot, question, message, transport, client, out),
+        Err(refusal) => {
+            out.extend_from_slice(&refusal);
+            return Outcome::Failed;
+        }
+    };
+    let is_plain = question.read(&message) == Kind::Plain;
+    let mut outcome = match is_plain {
+        true => plain(snapshot, question, &message, transport, client, out),
+        false => unsigned(snapshot, question, &message, transport, client, out),
+    };
+    if out.is_empty() {
+        return outcome; // to be asked elsewhere, where nothing is signed
+    }
+    let room = limit(transport, question.edns).saturating_sub(signer.key().size());
+    if is_plain && out.len() > room {
+        let code = ResponseCode::from(0, out[3] & 0xf);
+        error_answer(question, &message, code, out);
+        out[2] |= flag::TC;
+        outcome = Outcome::Truncated;
+    }
+    signer.sign(out, now());
+    outcome
+}
+
+/// Messages that are neither plain nor signed.
+fn unsigned(
     snapshot: &Snapshot,
     question: &mut Question,
     message: &[u8],

@@ -1,7 +1,6 @@
 //! The daemon's parts and their life: a thread for the records, workers for UDP, and one thread
 //! with a runtime for everything that waits.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +15,9 @@ use crate::config::Settings;
 use crate::feed::Standing;
 use crate::forward::Forwarder;
 use crate::hosted::holder::{self, Holder, Order};
+use crate::hosted::spec::Server;
 use crate::keeper::{Keeper, News, Overview};
+use crate::keys::Keyring;
 use crate::listen::{Listener, Report};
 use crate::notice;
 use crate::portal::Feed;
@@ -41,6 +42,8 @@ pub struct Parts {
     pub report: Report,
     /// How it stands with the registry.
     pub standing: Standing,
+    /// The keys that others sign with.
+    pub keyring: Arc<Keyring>,
     /// The way to the keeper.
     pub news: Sender<News>,
     overview: Arc<Mutex<Overview>>,
@@ -85,7 +88,7 @@ pub struct Service {
     keeper: Keeper,
     holder: Holder,
     /// Who is told of changes of the community's domain.
-    followers: Arc<Mutex<Vec<SocketAddr>>>,
+    followers: Arc<Mutex<Vec<Server>>>,
 }
 
 impl Service {
@@ -95,6 +98,7 @@ impl Service {
     /// [`guifi_core::Kind::Failed`] if the system refuses threads or descriptors.
     pub fn start(root: &Root, settings: Settings) -> Result<Self, Error> {
         let board = Arc::new(Board::default());
+        let keyring = Keyring::open(root, &board);
         let keeper = Keeper::start(root, &board)?;
         let (changes, told) = mpsc::unbounded_channel();
         let holder = Holder::start(
@@ -106,6 +110,7 @@ impl Service {
         )?;
         let followers = Arc::new(Mutex::new(settings.notify.clone()));
         watch_community(&board, followers.clone(), changes);
+        let keys = board.clone();
         let forwarder = Forwarder::new(root, &settings);
         let tcp = Tcp::new(&board, &forwarder, holder.orders(), limits(&settings));
         let (jobs, inbox) = mpsc::channel(JOBS);
@@ -117,6 +122,7 @@ impl Service {
             forwarder: forwarder.clone(),
             report: listener.report(),
             standing: Standing::default(),
+            keyring,
             news: keeper.news(),
             overview: keeper.overview(),
             reports: holder.reports(),
@@ -137,7 +143,7 @@ impl Service {
             .stack_size(512 * 1024)
             .spawn(move || {
                 runtime.block_on(async {
-                    tokio::spawn(notice::tell(told));
+                    tokio::spawn(notice::tell(told, keys));
                     run(parts, listener, settings, inbox).await;
                     let _ = ready.send(()); // nobody waits: stopped already
                     let _ = stopped.await; // the sender went: the same
@@ -197,7 +203,7 @@ impl Service {
 /// Gives word of each new serial of the community's domain.
 fn watch_community(
     board: &Arc<Board>,
-    followers: Arc<Mutex<Vec<SocketAddr>>>,
+    followers: Arc<Mutex<Vec<Server>>>,
     changes: mpsc::UnboundedSender<notice::Change>,
 ) {
     let (watched, last) = (Arc::downgrade(board), AtomicU32::new(0));

@@ -20,6 +20,8 @@ use crate::hosted::spec::Access;
 use crate::query::Question;
 use crate::resolve;
 use crate::respond::{Outcome, Transport, respond};
+use crate::signed;
+use crate::state::now;
 use crate::stats::{Counters, Totals};
 use crate::transfer;
 
@@ -120,7 +122,8 @@ impl Tcp {
             let mut message = vec![0; usize::from(length)];
             timeout(idle, stream.read_exact(&mut message)).await??;
             if let Some(request) = transfer::request(&message) {
-                self.transfer(&mut stream, client, limits, request).await?;
+                self.transfer(&mut stream, client, limits, (&message, request))
+                    .await?;
                 continue;
             }
             let mut totals = Totals::default();
@@ -150,18 +153,33 @@ impl Tcp {
         stream: &mut BufReader<TcpStream>,
         client: SocketAddr,
         limits: &Limits,
-        request: transfer::Request,
+        (message, request): (&[u8], transfer::Request),
     ) -> io::Result<()> {
         let snapshot = self.board.get();
-        let who = (client.ip(), snapshot.policy.client(client.ip()));
-        let source = match transfer::source(&snapshot, &limits.transfer, &request, who) {
-            Ok(source) => source,
+        let mut signer = match signed::check(&snapshot.keys, message) {
+            Ok(signed) => signed.map(|(signer, _)| signer),
             Err(refusal) => return write(stream, &refusal).await,
+        };
+        let key = signer.as_ref().map(|signer| signer.key().clone());
+        let mut sign = |message: &mut Vec<u8>| {
+            if let Some(signer) = &mut signer {
+                signer.sign(message, now());
+            }
+        };
+        let who = (client.ip(), snapshot.policy.client(client.ip()));
+        let key = key.as_ref().map(|key| key.name());
+        let source = match transfer::source(&snapshot, &limits.transfer, &request, who, key) {
+            Ok(source) => source,
+            Err(mut refusal) => {
+                sign(&mut refusal);
+                return write(stream, &refusal).await;
+            }
         };
         drop(snapshot);
         let whole = async {
             let _place = self.transfers.acquire().await.map_err(io::Error::other)?;
-            for message in transfer::answer(source, &self.orders, request).await? {
+            for mut message in transfer::answer(source, &self.orders, request).await? {
+                sign(&mut message);
                 write(stream, &message).await?;
             }
             Ok(())

@@ -163,7 +163,8 @@ pub enum Source {
     Community(Arc<Zones>, Arc<Apex>),
 }
 
-/// The zone that `request` may have. `access` says who may have the community's domain.
+/// The zone that `request`, signed with `key`, may have. `access` says who may have the
+/// community's domain.
 ///
 /// # Errors
 /// The message that refuses it.
@@ -172,12 +173,16 @@ pub fn source(
     access: &Access,
     request: &Request,
     (address, client): (IpAddr, Client),
+    key: Option<&Name>,
 ) -> Result<Source, Vec<u8>> {
     let question = &request.question;
     let refuse = |code| Err(refusal(request, code));
+    let allows = |access: &Access, zone: &Name| {
+        access.allows(address, key) || key.is_some_and(|key| snapshot.keys.transfers(key, zone))
+    };
     let hosted = snapshot.hosted(client.inside).find(question);
     if let Some(zone) = hosted.filter(|zone| zone.name.wire() == question.name()) {
-        return match zone.transfer.allows(address) {
+        return match allows(&zone.transfer, &zone.name) {
             true => Ok(Source::Hosted(zone.clone())),
             false => refuse(ResponseCode::Refused),
         };
@@ -185,7 +190,7 @@ pub fn source(
     match &snapshot.zones.community {
         Some(apex) if apex.name.wire() != question.name() => refuse(ResponseCode::NotAuth),
         None => refuse(ResponseCode::NotAuth),
-        Some(_) if !access.allows(address) => refuse(ResponseCode::Refused),
+        Some(apex) if !allows(access, &apex.name) => refuse(ResponseCode::Refused),
         Some(apex) => Ok(Source::Community(snapshot.zones.clone(), apex.clone())),
     }
 }
@@ -338,7 +343,13 @@ mod tests {
                 return;
             };
             let who = ([192, 0, 2, 1].into(), stranger);
-            let refused = source(&Snapshot::default(), &Access::default(), &request, who);
+            let refused = source(
+                &Snapshot::default(),
+                &Access::default(),
+                &request,
+                who,
+                None,
+            );
             let message = Message::from_vec(&refused.unwrap_err()).unwrap();
             assert_ne!(message.metadata.response_code, ResponseCode::NoError);
         });

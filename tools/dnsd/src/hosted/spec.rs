@@ -28,18 +28,34 @@ pub struct Spec {
     /// Who may have all of it (RFC 5936).
     pub transfer: Access,
     /// Who is told of changes (RFC 1996).
-    pub notify: Vec<SocketAddr>,
+    pub notify: Vec<Server>,
 }
 
-/// Who may do something: networks, each an address and the length of the prefix.
+/// Another server.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Server {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Name of the key, lower case, that it is spoken to with.
+    pub key: Option<Name>,
+}
+
+/// Who may do something: whoever is in one of the networks, or has one of the keys.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Access(pub Vec<(IpAddr, u8)>);
+pub struct Access {
+    /// Addresses, each with the length of the prefix.
+    pub networks: Vec<(IpAddr, u8)>,
+    /// Names of keys, lower case.
+    pub keys: Vec<Name>,
+}
 
 impl Access {
-    /// Whether one at `client` may.
-    pub fn allows(&self, client: IpAddr) -> bool {
+    /// Whether one at `client` may, who has signed with `key`.
+    pub fn allows(&self, client: IpAddr, key: Option<&Name>) -> bool {
         let client = client.to_canonical();
-        self.0.iter().any(|&network| within(client, network))
+        let mut networks = self.networks.iter();
+        networks.any(|&network| within(client, network))
+            || key.is_some_and(|key| self.keys.contains(key))
     }
 }
 

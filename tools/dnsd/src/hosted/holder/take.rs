@@ -164,7 +164,10 @@ fn spec((name, view): &(Name, View), service: u64, transfer: bool) -> Spec {
         name: name.clone(),
         views: vec![*view],
         source: Source::Portal(service),
-        transfer: Access(if transfer { everybody } else { Vec::new() }),
+        transfer: Access {
+            networks: if transfer { everybody } else { Vec::new() },
+            keys: Vec::new(),
+        },
         notify: Vec::new(),
     }
 }

@@ -197,7 +197,7 @@ fn zones_of_the_portal_come_stay_and_go() {
     assert!(holder.reports().lock().unwrap()[0].fault.is_none());
     let name = Name::parse("vall.example").unwrap();
     let kept = board.get().internal.get(&name).unwrap().clone();
-    assert!(kept.transfer.allows([9, 9, 9, 9].into()));
+    assert!(kept.transfer.allows([9, 9, 9, 9].into(), None));
     // What is configured here counts.
     let specs = spec(&root);
     write(&root, &zone(5, "10.0.0.5"));

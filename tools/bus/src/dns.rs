@@ -20,6 +20,7 @@ pub trait Dns {
 )]
 pub trait DnsAdmin {
     fn flush(&self) -> zbus::Result<()>;
+    fn take(&self, zone: &str) -> zbus::Result<u32>;
     fn list_keys(&self) -> zbus::Result<String>;
     fn show_key(&self, name: &str) -> zbus::Result<String>;
     fn add_key(

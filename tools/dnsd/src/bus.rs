@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use guifi_bus::{DNS, Failure, sealed_file};
 use serde_json::json;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use zbus::{Connection, OwnedFd, connection, interface};
 
+use crate::hosted::holder::Order;
 use crate::keys::{Keyring, New};
+use crate::name::Name;
 use crate::portal::Feed;
 use crate::service::Parts;
 use crate::{feed, text};
@@ -40,6 +43,16 @@ impl Reads {
 impl Admin {
     fn flush(&self) {
         self.0.forwarder.flush();
+    }
+
+    async fn take(&self, zone: String) -> Result<u32, Failure> {
+        let name = Name::parse(&zone).map(|name| name.lower());
+        let name = name.ok_or_else(|| Failure::Invalid(format!("'{zone}' is not a name")))?;
+        let (reply, answer) = oneshot::channel();
+        let _ = self.0.orders.send(Order::Take { name, reply }); // the end: there is no answer
+        let taken = answer.await;
+        let taken = taken.map_err(|_| Failure::Unavailable("the daemon ends".into()))?;
+        taken.map_err(Failure::Failed)
     }
 
     async fn list_keys(&self) -> Result<String, Failure> {

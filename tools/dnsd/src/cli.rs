@@ -41,6 +41,11 @@ pub enum Action {
         /// The master file.
         file: PathBuf,
     },
+    /// Take the master file of a zone as it is now, and drop the updates since it was last taken.
+    Take {
+        /// Name of the zone.
+        zone: String,
+    },
     /// Print a zone as a master file.
     Show {
         /// Zone of the network (vic), or a domain; the community's domain is everything.

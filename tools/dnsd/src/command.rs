@@ -48,6 +48,7 @@ fn run(cli: &Command, out: &mut impl Write) -> Result<(), Error> {
             print(out, cli.json.then_some(hosted), || table(HOSTED, hosted))
         }
         Action::Check { zone, file } => check(cli.json, zone, file, out),
+        Action::Take { zone } => take(cli.json, zone, out),
         Action::Show { zone } => {
             let text = show(zone)?;
             let document = json!({ "zone": zone, "text": text });
@@ -192,6 +193,21 @@ fn table<const N: usize>(columns: [(&str, &str); N], zones: &Value) -> String {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
+}
+
+/// Has the master file of a zone taken in spite of updates.
+fn take(as_json: bool, zone: &str, out: &mut impl Write) -> Result<(), Error> {
+    let dropped = block_on(async {
+        let attempt = |e| guifi_bus::error("cannot take the file", e);
+        let admin = DnsAdminProxy::new(&connect().await?)
+            .await
+            .map_err(attempt)?;
+        admin.take(zone).await.map_err(attempt)
+    })?;
+    let document = json!({ "zone": zone, "dropped": dropped });
+    print(out, as_json.then_some(&document), || {
+        format!("{zone} is as its file has it; {dropped} updates were dropped\n")
+    })
 }
 
 /// Looks through a master file without the daemon.

@@ -37,6 +37,7 @@ pub mod text;
 pub mod transfer;
 pub mod tsig;
 pub mod udp;
+pub mod update;
 pub mod upstream;
 pub mod zone;
 

@@ -50,6 +50,8 @@ pub enum Outcome {
     Refused,
     /// Not understood, or not done here.
     Failed,
+    /// An update that is to be made. The answer is empty: it comes later.
+    Update,
     /// Not ours: to be asked elsewhere. The answer is empty.
     Forward,
     /// No answer.

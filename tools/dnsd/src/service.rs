@@ -26,6 +26,7 @@ use crate::respond::Transport;
 use crate::stats::{Totals, sum};
 use crate::tcp::{Limits, Tcp};
 use crate::udp::{Job, Worker};
+use crate::update::Door;
 
 /// Questions for the forwarder that may wait for it.
 const JOBS: usize = 256;
@@ -47,10 +48,11 @@ pub struct Parts {
     /// The way to the keeper.
     pub news: Sender<News>,
     overview: Arc<Mutex<Overview>>,
-    reports: Arc<Mutex<Vec<holder::Report>>>,
+    reports: holder::Reports,
     workers: Arc<Vec<Worker>>,
     tcp: Arc<Tcp>,
-    orders: Sender<Order>,
+    /// The way to the owner of the hosted zones.
+    pub orders: Sender<Order>,
 }
 
 impl Parts {
@@ -64,10 +66,8 @@ impl Parts {
 
     /// How the hosted zones are.
     pub fn hosted(&self) -> Vec<holder::Report> {
-        self.reports
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.values().cloned().collect()
     }
 
     /// The counters of all workers.
@@ -112,9 +112,12 @@ impl Service {
         watch_community(&board, followers.clone(), changes);
         let keys = board.clone();
         let forwarder = Forwarder::new(root, &settings);
-        let tcp = Tcp::new(&board, &forwarder, holder.orders(), limits(&settings));
+        let door = Door::new(holder.orders());
+        let orders = (holder.orders(), door.clone());
+        let tcp = Tcp::new(&board, &forwarder, orders, limits(&settings));
         let (jobs, inbox) = mpsc::channel(JOBS);
-        let workers = (0..settings.workers).map(|_| Worker::start(&board, jobs.clone()));
+        let workers =
+            (0..settings.workers).map(|_| Worker::start(&board, jobs.clone(), door.clone()));
         let workers = Arc::new(workers.collect::<Result<Vec<_>, _>>()?);
         let listener = Listener::new(root, &board, &forwarder, &tcp, workers.clone());
         let parts = Arc::new(Parts {

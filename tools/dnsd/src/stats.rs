@@ -19,6 +19,8 @@ pub struct Totals {
     pub nxdomain: u64,
     /// Told who answers for the name.
     pub referrals: u64,
+    /// Updates of hosted zones.
+    pub updates: u64,
     /// Told to ask by TCP.
     pub truncated: u64,
     /// Refused.
@@ -40,6 +42,7 @@ impl Totals {
             Outcome::NoData => &mut self.nodata,
             Outcome::NxDomain => &mut self.nxdomain,
             Outcome::Referral => &mut self.referrals,
+            Outcome::Update => &mut self.updates,
             Outcome::Truncated => &mut self.truncated,
             Outcome::Refused => &mut self.refused,
             Outcome::Failed => &mut self.failed,
@@ -55,6 +58,7 @@ impl Totals {
             self.nodata,
             self.nxdomain,
             self.referrals,
+            self.updates,
             self.truncated,
             self.refused,
             self.failed,
@@ -64,7 +68,7 @@ impl Totals {
     }
 }
 
-const FIELDS: usize = 10;
+const FIELDS: usize = 11;
 
 /// The counters of one worker; only that worker adds to them.
 #[derive(Debug, Default)]
@@ -96,6 +100,7 @@ pub fn sum<'a>(counters: impl IntoIterator<Item = &'a Counters>) -> Totals {
         nodata,
         nxdomain,
         referrals,
+        updates,
         truncated,
         refused,
         failed,
@@ -108,6 +113,7 @@ pub fn sum<'a>(counters: impl IntoIterator<Item = &'a Counters>) -> Totals {
         nodata,
         nxdomain,
         referrals,
+        updates,
         truncated,
         refused,
         failed,

@@ -8,9 +8,10 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hickory_proto::op::ResponseCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::board::Board;
@@ -20,10 +21,11 @@ use crate::hosted::spec::Access;
 use crate::query::Question;
 use crate::resolve;
 use crate::respond::{Outcome, Transport, respond};
-use crate::signed;
+use crate::signed::{self, said};
 use crate::state::now;
 use crate::stats::{Counters, Totals};
 use crate::transfer;
+use crate::update::{Door, Reply, is_update};
 
 /// Transfers at once, and how long one may take with all its waiting.
 const TRANSFERS: usize = 4;
@@ -51,6 +53,7 @@ pub struct Tcp {
     /// Counters of all connections.
     pub counters: Counters,
     orders: Sender<Order>,
+    door: Door,
     transfers: Semaphore,
     limits: Mutex<Limits>,
     open: Mutex<HashMap<IpAddr, usize>>,
@@ -61,7 +64,7 @@ impl Tcp {
     pub fn new(
         board: &Arc<Board>,
         forwarder: &Arc<Forwarder>,
-        orders: Sender<Order>,
+        (orders, door): (Sender<Order>, Door),
         limits: Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -69,6 +72,7 @@ impl Tcp {
             forwarder: forwarder.clone(),
             counters: Counters::default(),
             orders,
+            door,
             transfers: Semaphore::new(TRANSFERS),
             limits: Mutex::new(limits),
             open: Mutex::default(),
@@ -126,6 +130,11 @@ impl Tcp {
                     .await?;
                 continue;
             }
+            if is_update(&message) {
+                let answer = self.update(&message, client).await;
+                write(&mut stream, &answer).await?;
+                continue;
+            }
             let mut totals = Totals::default();
             let outcome = {
                 let snapshot = self.board.get();
@@ -143,6 +152,29 @@ impl Tcp {
                 out = resolve::answer(self.board.get(), &self.forwarder, &message, way).await;
             }
             write(&mut stream, &out).await?;
+        }
+    }
+
+    /// Has an update made.
+    async fn update(&self, message: &[u8], client: SocketAddr) -> Vec<u8> {
+        let (reply, answer) = oneshot::channel();
+        let snapshot = self.board.get();
+        let who = snapshot.policy.client(client.ip());
+        let entered = self
+            .door
+            .enter(&snapshot, message, who, || Reply::Tcp(reply));
+        drop(snapshot);
+        let mut totals = Totals::default();
+        totals.count(match entered {
+            Ok(()) => Outcome::Update,
+            Err(_) => Outcome::Refused,
+        });
+        self.counters.add(&totals);
+        match entered {
+            Ok(()) => answer
+                .await
+                .unwrap_or_else(|_| said(message, ResponseCode::ServFail)), // the end is near
+            Err(refusal) => refusal,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::board::{Board, Reader};
 use crate::query::{Kind, Question};
 use crate::respond::{Outcome, Transport, error_answer, respond};
 use crate::stats::{Counters, Totals};
+use crate::update::{Door, Reply, is_update};
 
 /// Octets of a worker's stack.
 const STACK: usize = 256 * 1024;
@@ -70,11 +71,16 @@ impl Inbox {
 }
 
 impl Worker {
-    /// Starts a worker that answers from `board` and hands over to `forward`.
+    /// Starts a worker that answers from `board`, and hands questions over to `forward` and
+    /// updates to `door`.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if the system has no thread or descriptor left.
-    pub fn start(board: &Arc<Board>, forward: mpsc::Sender<Job>) -> Result<Self, Error> {
+    pub fn start(
+        board: &Arc<Board>,
+        forward: mpsc::Sender<Job>,
+        door: Door,
+    ) -> Result<Self, Error> {
         let failed = |e: std::io::Error| Error::failed(format!("cannot start a worker: {e}"));
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let inbox = Arc::new(Inbox {
@@ -97,6 +103,7 @@ impl Worker {
             question: Question::default(),
             counters: counters.clone(),
             forward,
+            door,
         };
         let thread = std::thread::Builder::new()
             .name("udp".into())
@@ -139,6 +146,7 @@ struct Running {
     question: Question,
     counters: Arc<Counters>,
     forward: mpsc::Sender<Job>,
+    door: Door,
 }
 
 impl Running {
@@ -221,6 +229,17 @@ impl Running {
                         return Outcome::Drop;
                     }
                     let who = snapshot.policy.client(client.ip());
+                    if is_update(message) {
+                        let reply = || Reply::Udp(socket.clone(), client);
+                        return match self.door.enter(snapshot, message, who, reply) {
+                            Ok(()) => Outcome::Update,
+                            Err(refusal) => {
+                                out.clear();
+                                out.extend_from_slice(&refusal);
+                                Outcome::Refused
+                            }
+                        };
+                    }
                     let outcome = respond(snapshot, question, message, Transport::Udp, who, out);
                     if outcome == Outcome::Forward {
                         let job = Job {

@@ -38,6 +38,8 @@ fn the_daemon_introspects_its_interface_and_every_proxy_method_answers() {
         assert!(error.contains("net.guifi.Error.NotFound"), "{error}");
         let admin = guifi_bus::DnsAdminProxy::new(&connection).await.unwrap();
         admin.flush().await.unwrap();
+        let error = admin.take("nowhere").await.unwrap_err().to_string();
+        assert!(error.contains("net.guifi.Error.Failed"), "{error}");
         let made = admin.add_key("k", "hmac-sha256", "", &["vall.example"], &["vall.example"]);
         let made = made.await.unwrap();
         assert_eq!(admin.show_key("k").await.unwrap(), made);

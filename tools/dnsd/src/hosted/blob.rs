@@ -22,6 +22,11 @@ pub struct Delta {
 }
 
 impl Record {
+    /// Octets that it takes in a piece.
+    pub fn size(&self) -> usize {
+        self.owner.wire().len() + 10 + self.data.len()
+    }
+
     /// Adds the record to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.owner.wire());
@@ -73,6 +78,21 @@ pub fn records(content: &Content) -> Vec<Record> {
     }
     records.sort_by_key(|record| record.rtype != rtype::SOA);
     records
+}
+
+/// All records of a zone as one piece.
+pub fn whole(content: &Content) -> Vec<u8> {
+    let mut out = Vec::new();
+    for node in content.shards().iter().flat_map(|table| table.nodes()) {
+        for (rtype, set) in node.sets() {
+            for (ttl, data) in stored(set.answer) {
+                out.extend_from_slice(node.name);
+                out.extend_from_slice(content.origin().wire());
+                write_tail(&mut out, rtype, ttl, data);
+            }
+        }
+    }
+    out
 }
 
 /// What `name` lost and gained with its new sets.

@@ -10,7 +10,7 @@ use crate::respond::TCP_LIMIT;
 use crate::table::Found;
 
 /// Octets that a set may take in an answer: the rest is for header, question and EDNS.
-const SET_LIMIT: usize = TCP_LIMIT - 512;
+pub const SET_LIMIT: usize = TCP_LIMIT - 512;
 /// Faults that are told of one zone.
 const TOLD: usize = 20;
 

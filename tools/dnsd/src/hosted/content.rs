@@ -34,6 +34,8 @@ pub struct Content {
     wild: usize,
     /// Number of names.
     names: usize,
+    /// Number of records.
+    records: usize,
 }
 
 /// Which table of `count` (a power of two) holds the name.
@@ -70,6 +72,7 @@ impl Content {
             cuts: Arc::default(),
             wild: 0,
             names: 0,
+            records: 0,
         }
     }
 
@@ -123,7 +126,7 @@ impl Content {
 
     /// Number of records.
     pub fn records(&self) -> usize {
-        self.shards.iter().map(|table| table.records).sum()
+        self.records
     }
 
     /// The node of a name (in front of the apex, lower case).
@@ -189,7 +192,9 @@ impl Content {
                     }
                 }
             }
-            self.shards[index] = Arc::new(Table::pack_exact(&nodes, 1));
+            let table = Table::pack_exact(&nodes, 1);
+            self.records = self.records + table.records - self.shards[index].records;
+            self.shards[index] = Arc::new(table);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The thread that owns the hosted zones: loads them, changes them, keeps them on the disk and
 //! publishes them. A zone whose source is missing or wrong stays as it was.
 
+mod group;
 mod take;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::blob::Delta;
 use super::content::Content;
+use super::draft::Draft;
 use super::portal::Defined;
 use super::rrset::Soa;
 use super::spec::{Source, Spec};
@@ -24,6 +26,7 @@ use crate::board::Board;
 use crate::encode::rtype;
 use crate::name::Name;
 use crate::notice;
+use crate::update::Request;
 
 /// What the holder is asked to do.
 pub enum Order {
@@ -52,6 +55,15 @@ pub enum Order {
         /// Where the answer goes.
         reply: oneshot::Sender<Option<Vec<Delta>>>,
     },
+    /// An update (RFC 2136), which is answered when it is done.
+    Update(Box<Request>),
+    /// A master file that has changed counts, whatever updates there were.
+    Take {
+        /// The zone.
+        name: Name,
+        /// Where the answer goes: how many updates were dropped, or why it is not done.
+        reply: oneshot::Sender<Result<u32, String>>,
+    },
     /// The end.
     Stop,
 }
@@ -69,16 +81,21 @@ pub struct Report {
     pub serial: Option<u32>,
     /// Number of records.
     pub records: usize,
+    /// Updates since it was last taken from its source.
+    pub updates: u32,
     /// Why it is not as its source has it.
     pub fault: Option<String>,
     /// What is probably a mistake.
     pub doubts: Vec<String>,
 }
 
+/// How the zones are.
+pub type Reports = Arc<Mutex<BTreeMap<(Name, View), Report>>>;
+
 /// The running thread.
 pub struct Holder {
     orders: Sender<Order>,
-    reports: Arc<Mutex<Vec<Report>>>,
+    reports: Reports,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -125,7 +142,7 @@ impl Holder {
     }
 
     /// The way to see how the zones are.
-    pub fn reports(&self) -> Arc<Mutex<Vec<Report>>> {
+    pub fn reports(&self) -> Reports {
         self.reports.clone()
     }
 }
@@ -147,6 +164,8 @@ struct Held {
     source: Vec<u8>,
     fault: Option<String>,
     doubts: Vec<String>,
+    /// Number of updates since then.
+    updates: u32,
     published: Option<Arc<Zone>>,
 }
 
@@ -157,13 +176,18 @@ struct Holding {
     changes: UnboundedSender<notice::Change>,
     zones: BTreeMap<(Name, View), Held>,
     portal: Option<u64>,
-    reports: Arc<Mutex<Vec<Report>>>,
+    reports: Reports,
 }
 
 impl Holding {
     fn run(mut self, inbox: &Receiver<Order>) {
-        while let Ok(order) = inbox.recv() {
+        let mut next = None;
+        while let Some(order) = next.take().or_else(|| inbox.recv().ok()) {
             match order {
+                Order::Update(request) => next = self.update(*request, inbox),
+                Order::Take { name, reply } => {
+                    let _ = reply.send(self.take_over(&name)); // gone
+                }
                 Order::Configure { specs, portal } => self.configure(specs, portal),
                 Order::Portal { service, zones } => self.take_portal(service, zones),
                 Order::Since {
@@ -217,13 +241,22 @@ impl Holding {
             source: Vec::new(),
             fault: None,
             doubts: Vec::new(),
+            updates: 0,
             published: None,
         };
         let loaded = self.store.as_ref().map(|store| store.load((&key.0, key.1)));
         match loaded {
             Some(Ok(Some(kept))) => {
-                held.content = Some(Content::of(&key.0, kept.records));
-                held.source = kept.source;
+                let mut content = Content::of(&key.0, kept.records);
+                let mut draft = Draft::new(&content, None);
+                let mut changes = kept.changes.iter();
+                if !changes.all(|delta| draft.patch(delta)) {
+                    log::error!("the changes of {} do not fit its records", key.0);
+                }
+                let changes = draft.finish();
+                content.apply(changes);
+                held.content = Some(content);
+                (held.source, held.updates) = (kept.source, kept.updates);
             }
             Some(Err(e)) => log::error!("{e}; {} comes from its source", key.0),
             _ => {}
@@ -244,34 +277,63 @@ impl Holding {
     }
 
     fn publish(&mut self) {
+        let mut reports = BTreeMap::new();
+        for (key, held) in &mut self.zones {
+            renew(key, held, &self.changes);
+            reports.insert(key.clone(), report(&key.0, held));
+        }
+        *self.reports.lock().unwrap_or_else(PoisonError::into_inner) = reports;
+        self.show();
+    }
+
+    /// The same, if only some zones have changed.
+    fn publish_these(&mut self, changed: &[(Name, View)]) {
+        for key in changed {
+            let Some(held) = self.zones.get_mut(key) else {
+                continue;
+            };
+            renew(key, held, &self.changes);
+            let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+            reports.insert(key.clone(), report(&key.0, held));
+        }
+        self.show();
+    }
+
+    fn show(&self) {
         let mut views = [Vec::new(), Vec::new()];
-        let mut reports = Vec::new();
-        for ((name, kept_as), held) in &mut self.zones {
-            if held.published.is_none() {
-                let content = held.content.as_ref();
-                let transfer = held.spec.transfer.clone();
-                let zone = content.and_then(|content| Zone::new(content, transfer, *kept_as));
-                held.published = zone.map(Arc::new);
-                if held.published.is_some() && !held.spec.notify.is_empty() {
-                    let change = notice::Change {
-                        zone: name.clone(),
-                        servers: held.spec.notify.clone(),
-                    };
-                    let _ = self.changes.send(change); // nobody listens: the end is near
-                }
-            }
+        for held in self.zones.values() {
             for view in &held.spec.views {
                 let place = &mut views[usize::from(*view == View::External)];
                 place.extend(held.published.clone());
             }
-            reports.push(report(name, held));
         }
-        *self.reports.lock().unwrap_or_else(PoisonError::into_inner) = reports;
         let [internal, external] = views.map(|zones| Arc::new(Hosted::new(zones)));
         self.board.change(|snapshot| {
             snapshot.internal = internal;
             snapshot.external = external;
         });
+    }
+}
+
+/// Makes what a zone is answered from, and tells its followers, if it has changed.
+fn renew(
+    (name, kept_as): &(Name, View),
+    held: &mut Held,
+    changes: &UnboundedSender<notice::Change>,
+) {
+    if held.published.is_some() {
+        return;
+    }
+    let content = held.content.as_ref();
+    let transfer = held.spec.transfer.clone();
+    let zone = content.and_then(|content| Zone::new(content, transfer, *kept_as));
+    held.published = zone.map(Arc::new);
+    if held.published.is_some() && !held.spec.notify.is_empty() {
+        let change = notice::Change {
+            zone: name.clone(),
+            servers: held.spec.notify.clone(),
+        };
+        let _ = changes.send(change); // nobody listens: the end is near
     }
 }
 
@@ -289,6 +351,7 @@ fn report(name: &Name, held: &Held) -> Report {
         },
         serial: held.published.as_ref().map(|zone| zone.serial),
         records: held.content.as_ref().map_or(0, Content::records),
+        updates: held.updates,
         fault: held.fault.clone(),
         doubts: held.doubts.clone(),
     }

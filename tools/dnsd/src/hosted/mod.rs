@@ -6,6 +6,7 @@ pub mod answer;
 pub mod blob;
 pub mod check;
 pub mod content;
+pub mod draft;
 pub mod file;
 pub mod holder;
 pub mod lex;

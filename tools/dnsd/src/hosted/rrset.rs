@@ -50,6 +50,13 @@ impl Rrset {
         new
     }
 
+    /// Takes `data` away; `true` if it was there.
+    pub fn remove(&mut self, rtype: u16, data: &[u8]) -> bool {
+        let before = self.data.len();
+        self.data.retain(|old| !same(rtype, old, data));
+        self.data.len() < before
+    }
+
     /// The set as a table stores it.
     pub fn encode(&self, rtype: u16) -> Encoded {
         let mut answer = Vec::new();

@@ -1,11 +1,17 @@
-//! Hosted zones on the disk: each with its last good records, and the changes that led there, so
-//! that others can fetch those alone (RFC 1995).
+//! Hosted zones on the disk: each with its records as they once were, and the changes before
+//! and after that. Those after it lead to the present, so that a small change of a large zone is
+//! a small write; those before it let others fetch changes alone (RFC 1995).
 
+mod journal;
+
+pub use journal::Step;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use guifi_core::{Error, Root};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::View;
 use super::blob::{self, Delta};
@@ -14,8 +20,13 @@ use crate::name::Name;
 
 /// The database.
 const FILE: &str = "/var/lib/guifi/dnsd/zones.db";
-/// Octets of changes that are kept for others even when they are small beside the zone.
-const KEPT: i64 = 1 << 20;
+/// What was added to the tables since they were first made.
+const ADDED: &str = "
+    ALTER TABLE zone ADD COLUMN folded INTEGER NOT NULL DEFAULT 0; -- of the last change in records
+    ALTER TABLE zone ADD COLUMN updates INTEGER NOT NULL DEFAULT 0; -- in records, not in the source
+    ALTER TABLE journal ADD COLUMN updates INTEGER NOT NULL DEFAULT 0; -- that made the change
+    UPDATE zone SET folded = coalesce((SELECT max(number) FROM journal WHERE zone = id), 0);
+    PRAGMA user_version = 1;";
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS zone (
@@ -41,8 +52,12 @@ const SCHEMA: &str = "
 pub struct Kept {
     /// Hash of the source that it was made of.
     pub source: Vec<u8>,
-    /// Its records.
+    /// Its records as they once were.
     pub records: Vec<Record>,
+    /// What has changed since, in the order of the changes.
+    pub changes: Vec<Delta>,
+    /// Number of updates that were made to what the source says.
+    pub updates: u32,
 }
 
 /// A zone, and who sees it.
@@ -52,6 +67,7 @@ pub type Key<'a> = (&'a Name, View);
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    places: BTreeMap<(Name, View), journal::Place>,
 }
 
 fn failed(e: rusqlite::Error) -> Error {
@@ -109,6 +125,10 @@ impl Store {
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.execute_batch(SCHEMA)?;
+        let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version == 0 {
+            db.execute_batch(&format!("BEGIN; {ADDED} COMMIT;"))?;
+        }
         let sound: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
             return Err(rusqlite::Error::SqliteFailure(
@@ -116,7 +136,10 @@ impl Store {
                 Some(sound),
             ));
         }
-        Ok(Self { db })
+        Ok(Self {
+            db,
+            places: BTreeMap::new(),
+        })
     }
 
     /// The zone as kept; `None` if it never was, or cannot be read.
@@ -125,14 +148,25 @@ impl Store {
     /// [`guifi_core::Kind::Failed`] if the database cannot be read.
     pub fn load(&self, key: Key<'_>) -> Result<Option<Kept>, Error> {
         let row = self.db.query_row(
-            "SELECT source, records FROM zone WHERE name = ? AND view = ?",
+            "SELECT source, records, id, folded, updates FROM zone WHERE name = ? AND view = ?",
             params![key.0.wire(), number(key.1)],
-            |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)),
+            |row| {
+                let kept = (row.get(0)?, row.get::<_, Vec<u8>>(1)?);
+                Ok((kept, row.get(2)?, row.get(3)?, row.get::<_, u32>(4)?))
+            },
         );
-        let row = row.optional().map_err(failed)?;
-        Ok(row.and_then(|(source, records)| {
-            let records = blob::read(&records)?;
-            Some(Kept { source, records })
+        let Some(((source, records), id, from, folded)) = row.optional().map_err(failed)? else {
+            return Ok(None);
+        };
+        let Some(records) = blob::read(&records) else {
+            return Ok(None);
+        };
+        let (changes, updates) = self.after(id, from).map_err(failed)?;
+        Ok(Some(Kept {
+            source,
+            records,
+            changes,
+            updates: folded.saturating_add(updates),
         }))
     }
 
@@ -168,8 +202,8 @@ impl Store {
         run().map_err(failed)
     }
 
-    /// Keeps a zone, made of `source`. With `delta`, the way from the state before, others can
-    /// still fetch changes alone.
+    /// Keeps a zone, made of `source` alone. With `delta`, the way from the state before, others
+    /// can still fetch changes alone.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if it could not be written: then nothing was.
@@ -189,13 +223,20 @@ impl Store {
                 params![key.0.wire(), number(key.1), source, blob::write(records)],
                 |row| row.get(0),
             )?;
-            match delta {
-                Some(delta) => append(&change, zone, delta)?,
-                None => drop(change.execute("DELETE FROM journal WHERE zone = ?", [zone])?),
-            }
+            let last = journal::last(&change, zone)?;
+            let last = match delta {
+                Some(delta) => journal::add(&change, zone, last + 1, delta, 0)?,
+                None => {
+                    change.execute("DELETE FROM journal WHERE zone = ?", [zone])?;
+                    last
+                }
+            };
+            journal::folded(&change, zone, last, 0)?;
             change.commit()
         };
-        run().map_err(failed)
+        let done = run().map_err(failed);
+        self.places.remove(&(key.0.clone(), key.1));
+        done
     }
 
     /// Forgets a zone.
@@ -207,6 +248,7 @@ impl Store {
             "DELETE FROM zone WHERE name = ? AND view = ?",
             params![key.0.wire(), number(key.1)],
         );
+        self.places.remove(&(key.0.clone(), key.1));
         change.map(drop).map_err(failed)
     }
 
@@ -229,25 +271,6 @@ impl Store {
         };
         run().map_err(failed)
     }
-}
-
-/// Adds a change. The newest stay, as long as they are small; who is behind the rest gets the
-/// whole zone.
-fn append(change: &Transaction<'_>, zone: i64, delta: &Delta) -> rusqlite::Result<()> {
-    change.execute(
-        "INSERT INTO journal (zone, number, before, after, removed, added)
-         SELECT ?1, 1 + coalesce((SELECT max(number) FROM journal WHERE zone = ?1), 0), ?2, ?3, ?4, ?5",
-        params![zone, delta.from, delta.to, blob::write(&delta.removed), blob::write(&delta.added)],
-    )?;
-    change.execute(
-        "DELETE FROM journal WHERE zone = ?1 AND number <= coalesce((
-            SELECT max(number) FROM (
-                SELECT number, sum(length(removed) + length(added)) OVER (ORDER BY number DESC) AS size
-                FROM journal WHERE zone = ?1
-            ) WHERE size > max(?2, (SELECT length(records) / 2 FROM zone WHERE id = ?1))), 0)",
-        params![zone, KEPT],
-    )?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -27,11 +27,51 @@ impl Holding {
         match read_file(&path, &key.0) {
             Err(text) => fault(held, &key.0, text),
             Ok((hash, _)) if held.source == hash && held.content.is_some() => held.fault = None,
+            Ok(_) if held.updates > 0 => {
+                let text = format!(
+                    "{} has changed, and so has the zone, by {} updates: 'guifi-dns show' prints the zone, 'guifi-dns take' takes the file and drops the updates",
+                    path.display(),
+                    held.updates
+                );
+                fault(held, &key.0, text);
+            }
             Ok((hash, records)) => {
                 let new = Content::of(&key.0, records);
                 self.take(key, held, new, hash, &path.display().to_string());
             }
         }
+    }
+
+    /// Takes the file of a zone in spite of updates; gives how many are dropped.
+    pub(super) fn take_over(&mut self, name: &Name) -> Result<u32, String> {
+        let from_file = |held: &Held| matches!(held.spec.source, Source::File(_));
+        let keys: Vec<(Name, View)> = self
+            .zones
+            .iter()
+            .filter(|(key, held)| key.0 == *name && from_file(held))
+            .map(|(key, _)| key.clone())
+            .collect();
+        let mut result = Err(format!("no master file of {name} is hosted here"));
+        for key in keys {
+            let Some(mut held) = self.zones.remove(&key) else {
+                continue;
+            };
+            let (before, source) = (std::mem::take(&mut held.updates), held.source.clone());
+            // Also a file that is as it was: what others made of it is dropped.
+            held.source = Vec::new();
+            self.take_file(&key, &mut held);
+            result = match &held.fault {
+                None => Ok(before),
+                Some(text) => {
+                    let text = text.clone();
+                    (held.updates, held.source) = (before, source);
+                    Err(text)
+                }
+            };
+            self.zones.insert(key, held);
+        }
+        self.publish();
+        result
     }
 
     /// Takes the zones that the portal defines; one that is configured here is not touched.
@@ -127,7 +167,7 @@ impl Holding {
             raise(old, &mut new);
             blob::between(old, &new)
         });
-        (held.fault, held.source) = (None, source);
+        (held.fault, held.source, held.updates) = (None, source, 0);
         if let Some(store) = &mut self.store {
             let (key, records) = ((&key.0, key.1), blob::records(&new));
             if let Err(e) = store.replace(key, &held.source, &records, delta.as_ref()) {

@@ -33,6 +33,10 @@ fn write(root: &Root, text: &str) {
     fs::write(root.join(Path::new(FILE)), text).unwrap();
 }
 
+fn reports(holder: &Holder) -> Vec<Report> {
+    holder.reports().lock().unwrap().values().cloned().collect()
+}
+
 /// Starts a holder, and gives what it serves and says.
 fn run(root: &Root, specs: Vec<Spec>) -> (Vec<String>, Vec<Report>) {
     let board = Arc::new(Board::default());
@@ -44,7 +48,7 @@ fn run(root: &Root, specs: Vec<Spec>) -> (Vec<String>, Vec<Report>) {
     } else {
         data(&snapshot, "ns.vall.example", RecordType::A)
     };
-    let reports = holder.reports().lock().unwrap().clone();
+    let reports = reports(&holder);
     (served, reports)
 }
 
@@ -173,7 +177,7 @@ fn zones_of_the_portal_come_stay_and_go() {
         done.blocking_recv().unwrap();
     };
     let served = |board: &Board| data(&board.get(), "ns.vall.example", RecordType::A);
-    let serial = |holder: &Holder| holder.reports().lock().unwrap()[0].serial.unwrap();
+    let serial = |holder: &Holder| reports(holder)[0].serial.unwrap();
     let (holder, board) = start(Some(9503), &[]);
     give(&holder, 1, vec![defined("10.0.0.9")]);
     assert!(board.get().internal.is_empty(), "of another service");
@@ -194,7 +198,7 @@ fn zones_of_the_portal_come_stay_and_go() {
     // The portal is away: what it said last is served.
     let (holder, board) = start(Some(9503), &[]);
     assert_eq!(served(&board), ["10.0.0.2"]);
-    assert!(holder.reports().lock().unwrap()[0].fault.is_none());
+    assert!(reports(&holder)[0].fault.is_none());
     let name = Name::parse("vall.example").unwrap();
     let kept = board.get().internal.get(&name).unwrap().clone();
     assert!(kept.transfer.allows([9, 9, 9, 9].into(), None));

@@ -67,6 +67,94 @@ fn a_zone_comes_back_with_the_changes_that_led_there() {
     assert!(store.zones().unwrap().is_empty());
 }
 
+/// One step of one zone, made by two updates.
+fn step<'a>(key: Key<'a>, delta: &'a Delta) -> Step<'a> {
+    Step {
+        key,
+        delta,
+        updates: 2,
+    }
+}
+
+#[test]
+fn changes_are_added_alone_and_folded_when_they_are_many() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(directory.path());
+    let (name, other) = (Name::parse("z").unwrap(), Name::parse("other").unwrap());
+    let (key, absent) = ((&name, View::Internal), (&other, View::Internal));
+    let mut store = Store::open(&root).unwrap();
+    store
+        .replace(key, b"s", &[record("a.z", 5)], Some(&delta(1, 10)))
+        .unwrap();
+    let (second, third) = (delta(2, 10), delta(3, 20));
+    store.append(&[step(key, &second)]).unwrap();
+    store.append(&[step(key, &third)]).unwrap();
+    let both = [step(key, &second), step(absent, &third)];
+    assert!(store.append(&both).is_err(), "all or none");
+    drop(store);
+    let mut store = Store::open(&root).unwrap();
+    let kept = store.load(key).unwrap().unwrap();
+    assert_eq!(kept.records, [record("a.z", 5)]);
+    assert_eq!(kept.changes, [second, third]);
+    assert_eq!(kept.updates, 4);
+    let mut n = 4;
+    while !store.is_due(key) {
+        store.append(&[step(key, &delta(n, 30_000))]).unwrap();
+        n += 1;
+    }
+    assert_eq!(n, 39, "a MiB of them");
+    store
+        .fold(key, &blob::write(&[record("b.z", 7)]), 74)
+        .unwrap();
+    assert!(!store.is_due(key));
+    store.append(&[step(key, &delta(n, 10))]).unwrap();
+    let kept = store.load(key).unwrap().unwrap();
+    assert_eq!(kept.records, [record("b.z", 7)]);
+    assert_eq!((kept.changes, kept.updates), (vec![delta(n, 10)], 76));
+    assert_eq!(store.since(key, 1).unwrap(), None, "old ones are forgotten");
+    assert_eq!(store.since(key, n - 1).unwrap().unwrap().len(), 2);
+    // A damaged one ends what is known; what comes later goes on from there.
+    let damage =
+        "UPDATE journal SET added = x'ff' WHERE number = (SELECT max(number) FROM journal)";
+    store.append(&[step(key, &delta(n + 1, 10))]).unwrap();
+    store.db.execute(damage, []).unwrap();
+    drop(store);
+    let mut store = Store::open(&root).unwrap();
+    assert_eq!(store.load(key).unwrap().unwrap().changes.len(), 1);
+    store.append(&[step(key, &delta(n + 1, 11))]).unwrap();
+    let changes = store.load(key).unwrap().unwrap().changes;
+    assert_eq!(changes, [delta(n, 10), delta(n + 1, 11)]);
+    // What its source says counts alone from now on.
+    store.replace(key, b"t", &[record("c.z", 1)], None).unwrap();
+    let kept = store.load(key).unwrap().unwrap();
+    assert_eq!((kept.changes, kept.updates), (Vec::new(), 0));
+}
+
+#[test]
+fn a_database_of_before_is_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(directory.path());
+    fs::create_dir_all(root.join("/var/lib/guifi/dnsd")).unwrap();
+    let old = Connection::open(root.join(FILE)).unwrap();
+    let records = data_encoding::HEXLOWER.encode(&blob::write(&[record("a.z", 3)]));
+    let insert = format!(
+        "{SCHEMA} INSERT INTO zone VALUES (1, x'017a00', 0, x'73', x'{records}');
+         INSERT INTO journal VALUES (1, 4, 6, 7, x'', x'');"
+    );
+    old.execute_batch(&insert).unwrap();
+    drop(old);
+    let name = Name::parse("z").unwrap();
+    let key = (&name, View::Internal);
+    for _ in 0..2 {
+        let mut store = Store::open(&root).unwrap();
+        store.append(&[step(key, &delta(7, 1))]).unwrap();
+        let kept = store.load(key).unwrap().unwrap();
+        assert_eq!(kept.records, [record("a.z", 3)]);
+        assert_eq!(kept.changes[0], delta(7, 1));
+        assert!(store.since(key, 6).unwrap().is_some());
+    }
+}
+
 #[test]
 fn of_many_changes_the_newest_stay() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,0 +1,195 @@
+//! The door: what costs little is looked at before an update is let in, and no more are let in
+//! than can wait.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{DNSClass, RecordType};
+use tokio::sync::oneshot;
+
+use crate::board::Snapshot;
+use crate::hosted::View;
+use crate::hosted::holder::Order;
+use crate::keys::Entry;
+use crate::name::Name;
+use crate::query::Question;
+use crate::respond::Client;
+use crate::signed::{self, said};
+use crate::state::now;
+use crate::tsig::Signer;
+
+/// Operation code of updates, where it stands in a header.
+const UPDATE: u8 = 5 << 3;
+/// Octets of updates that may wait, each counted with what is needed beside it.
+const WAITING: usize = 4 << 20;
+const BESIDE: usize = 512;
+
+/// Whether a message is an update, and not the answer to one.
+pub fn is_update(message: &[u8]) -> bool {
+    message
+        .get(2)
+        .is_some_and(|flags| flags & 0xf8 == UPDATE && message.len() >= crate::encode::HEADER)
+}
+
+/// Where the answer to an update goes.
+#[derive(Debug)]
+pub enum Reply {
+    /// To a client that came by UDP, from the socket that it came to.
+    Udp(Arc<UdpSocket>, SocketAddr),
+    /// To one that came by TCP.
+    Tcp(oneshot::Sender<Vec<u8>>),
+}
+
+/// An update that was let in.
+#[derive(Debug)]
+pub struct Request {
+    /// The zone that it changes, and the view under which that is kept.
+    pub zone: (Name, View),
+    /// What it says.
+    pub message: Message,
+    /// Who it is from, and what that one may change.
+    pub rights: Arc<Entry>,
+    signer: Signer,
+    /// The beginning of the answer.
+    head: Vec<u8>,
+    reply: Reply,
+    /// Given back when it was answered.
+    _place: Place,
+}
+
+impl Request {
+    /// Answers it.
+    pub fn answer(mut self, code: ResponseCode) {
+        let mut answer = self.head;
+        answer[3] = code.low();
+        self.signer.sign(&mut answer, now());
+        // Lost, as on the way, or the client is gone: it asks again.
+        match self.reply {
+            Reply::Udp(socket, client) => drop(socket.send_to(&answer, client)),
+            Reply::Tcp(reply) => drop(reply.send(answer)),
+        }
+    }
+}
+
+/// The way in.
+#[derive(Clone, Debug)]
+pub struct Door {
+    orders: Sender<Order>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Room among the updates that wait.
+#[derive(Debug)]
+struct Place {
+    waiting: Arc<AtomicUsize>,
+    size: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.size, Ordering::Relaxed);
+    }
+}
+
+impl Door {
+    /// Leads to who takes `orders`.
+    pub fn new(orders: Sender<Order>) -> Self {
+        Self {
+            orders,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Lets an update in; the answer comes later, to `reply`.
+    ///
+    /// # Errors
+    /// The answer to one that is not let in.
+    pub fn enter(
+        &self,
+        snapshot: &Snapshot,
+        message: &[u8],
+        client: Client,
+        reply: impl FnOnce() -> Reply,
+    ) -> Result<(), Vec<u8>> {
+        let Some((mut signer, plain)) = signed::check(&snapshot.keys, message)? else {
+            return Err(said(message, ResponseCode::Refused));
+        };
+        let checked =
+            zone(snapshot, &signer, &plain, client).and_then(|(zone, message, rights)| {
+                let place = self.place(plain.len() + BESIDE);
+                let place = place.ok_or(ResponseCode::ServFail)?;
+                Ok((zone, message, rights, place))
+            });
+        let (zone, message, rights, place) = match checked {
+            Ok(checked) => checked,
+            Err(code) => {
+                let mut answer = said(&plain, code);
+                signer.sign(&mut answer, now());
+                return Err(answer);
+            }
+        };
+        let request = Request {
+            zone,
+            message,
+            rights,
+            signer,
+            head: said(&plain, ResponseCode::NoError),
+            reply: reply(),
+            _place: place,
+        };
+        let _ = self.orders.send(Order::Update(Box::new(request))); // the end is near
+        Ok(())
+    }
+
+    fn place(&self, size: usize) -> Option<Place> {
+        let before = self.waiting.fetch_add(size, Ordering::Relaxed);
+        let place = Place {
+            waiting: self.waiting.clone(),
+            size,
+        };
+        (before + size <= WAITING).then_some(place)
+    }
+}
+
+/// The zone and the view that it is kept under, the update, and the rights of its sender.
+type Wanted = ((Name, View), Message, Arc<Entry>);
+
+/// What the zone section says (RFC 2136 section 3.1), and whether the key may change anything
+/// there.
+fn zone(
+    snapshot: &Snapshot,
+    signer: &Signer,
+    plain: &[u8],
+    client: Client,
+) -> Result<Wanted, ResponseCode> {
+    let message = Message::from_vec(plain).map_err(|_| ResponseCode::FormErr)?;
+    let [asked] = &message.queries[..] else {
+        return Err(ResponseCode::FormErr);
+    };
+    if asked.query_type != RecordType::SOA {
+        return Err(ResponseCode::FormErr);
+    }
+    let name = Name::from_labels(asked.name.iter()).ok_or(ResponseCode::FormErr)?;
+    let mut question = Question::default();
+    if !question.set(name.wire(), asked.query_type.into()) {
+        return Err(ResponseCode::FormErr);
+    }
+    let hosted = snapshot.hosted(client.inside).find(&question);
+    let zone = hosted.filter(|zone| zone.name.wire() == question.name());
+    let zone = zone.filter(|_| asked.query_class == DNSClass::IN);
+    let zone = zone.ok_or(ResponseCode::NotAuth)?;
+    let rights = snapshot.keys.get(signer.key().name());
+    let rights = rights.filter(|rights| rights.updates(&zone.name));
+    let Some(rights) = rights else {
+        log::info!(
+            "an update of {} is refused: the key {} may not change it",
+            zone.name,
+            signer.key().name()
+        );
+        return Err(ResponseCode::Refused);
+    };
+    Ok(((zone.name.clone(), zone.kept_as), message, rights.clone()))
+}

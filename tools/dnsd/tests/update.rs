@@ -1,0 +1,232 @@
+//! Dynamic updates of the real daemon: signed, kept, and gone when their file is taken.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::{Bus, Daemon, SOON, until};
+use guifi_dnsd::name::Name;
+use guifi_dnsd::tsig::{Algorithm, Key, sign};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::{Name as WireName, RData, Record, RecordType};
+use serde_json::Value;
+
+const FILE: &str = "/etc/guifi/zones/vall";
+const CONFIG: &str =
+    "listen = ['127.0.0.1']\n[zones.'vall.example']\nfile = '/etc/guifi/zones/vall'\n";
+
+fn zone(serial: u32, address: &str) -> String {
+    format!("$TTL 60\n@ SOA ns dns {serial} 60 60 600 60\n@ NS ns\nns A {address}\n")
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap().as_secs()
+}
+
+fn key(daemon: &Daemon, grants: &[&str]) -> Arc<Key> {
+    let grants = grants.iter().flat_map(|grant| ["--update", grant]);
+    let words: Vec<&str> = ["--json", "key", "add", "k"]
+        .into_iter()
+        .chain(grants)
+        .collect();
+    let made: Value = serde_json::from_slice(&daemon.dns(&words).stdout).unwrap();
+    let secret = data_encoding::BASE64.decode(made["secret"].as_str().unwrap().as_bytes());
+    let name = Name::parse("k").unwrap();
+    Arc::new(Key::new(&name, Algorithm::Sha256, &secret.unwrap()))
+}
+
+/// An update that adds addresses to a name.
+fn update(zone: &str, owner: &str, numbers: std::ops::Range<u8>) -> Vec<u8> {
+    let name = |text: &str| WireName::from_ascii(text).unwrap();
+    let mut message = Message::new(4711, MessageType::Query, OpCode::Update);
+    message.add_query(Query::query(name(zone), RecordType::SOA));
+    for n in numbers {
+        let data = RData::A(A([10, 1, 1, n].into()));
+        message.add_authority(Record::from_rdata(name(owner), 60, data));
+    }
+    message.to_vec().unwrap()
+}
+
+fn code(answer: &[u8]) -> ResponseCode {
+    Message::from_vec(answer).unwrap().metadata.response_code
+}
+
+/// Sends a message by UDP, signed or not; `None` if there is no answer.
+fn send(daemon: &Daemon, key: Option<&Arc<Key>>, mut message: Vec<u8>) -> Option<ResponseCode> {
+    let verifier = key.map(|key| sign(key, &mut message, now()));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    socket.connect(daemon.address()).unwrap();
+    socket.send(&message).unwrap();
+    let mut buffer = [0; 600];
+    let length = socket.recv(&mut buffer).ok()?;
+    if let Some(mut verifier) = verifier {
+        verifier.check(&buffer[..length], now()).unwrap();
+    }
+    Some(code(&buffer[..length]))
+}
+
+fn send_tcp(daemon: &Daemon, key: &Arc<Key>, mut message: Vec<u8>) -> ResponseCode {
+    let mut verifier = sign(key, &mut message, now());
+    let mut stream = TcpStream::connect(daemon.address()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length[..], &message].concat()).unwrap();
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer).unwrap();
+    verifier.check(&answer, now()).unwrap();
+    code(&answer)
+}
+
+#[test]
+fn signed_updates_are_made_and_others_refused() {
+    let bus = Bus::new();
+    let daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &zone(1, "10.0.0.1"))]);
+    let key = key(&daemon, &["vall.example:*.dyn:A", "elsewhere.example"]);
+    let here = |owner: &str| update("vall.example.", owner, 1..2);
+    use ResponseCode::{NoError, NotAuth, NotZone, Refused};
+    assert_eq!(
+        send(&daemon, None, here("a.dyn.vall.example.")),
+        Some(Refused)
+    );
+    for (message, code) in [
+        (here("a.dyn.vall.example."), NoError),
+        (here("a.vall.example."), Refused),
+        (here("a.example."), NotZone),
+        (
+            update("elsewhere.example.", "a.elsewhere.example.", 1..2),
+            NotAuth,
+        ),
+        (
+            update("dyn.vall.example.", "a.dyn.vall.example.", 1..2),
+            NotAuth,
+        ),
+    ] {
+        assert_eq!(send(&daemon, Some(&key), message.clone()), Some(code));
+        assert_eq!(send_tcp(&daemon, &key, message), code);
+    }
+    assert_eq!(
+        daemon.data("a.dyn.vall.example.", RecordType::A),
+        ["10.1.1.1"]
+    );
+    assert_eq!(daemon.describe()["hosted"][0]["updates"], 1);
+    let large = update("vall.example.", "large.dyn.vall.example.", 1..255);
+    assert_eq!(send_tcp(&daemon, &key, large), NoError);
+    let counters = daemon.describe()["counters"].clone();
+    assert!(counters["updates"].as_u64() >= Some(5), "{counters}");
+    assert!(daemon.dns(&["key", "revoke", "k"]).status.success());
+    let mut message = here("b.dyn.vall.example.");
+    sign(&key, &mut message, now());
+    assert_eq!(send(&daemon, None, message), Some(NotAuth));
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_crash() {
+    const CLIENTS: u8 = 8;
+    let bus = Bus::new();
+    let mut daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &zone(1, "10.0.0.1"))]);
+    let key = key(&daemon, &["vall.example"]);
+    let address = daemon.address();
+    let mut acknowledged = Vec::new();
+    for round in 0..3 {
+        let clients = (0..CLIENTS).map(|client| {
+            let key = key.clone();
+            thread::spawn(move || {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                socket
+                    .set_read_timeout(Some(Duration::from_secs(2)))
+                    .unwrap();
+                socket.connect(address).unwrap();
+                let mut done = Vec::new();
+                for n in 0.. {
+                    let owner = format!("r{round}-c{client}-{n}.vall.example.");
+                    let mut message = update("vall.example.", &owner, 1..2);
+                    let mut verifier = sign(&key, &mut message, now());
+                    let mut answer = [0; 600];
+                    let sent = socket.send(&message).and_then(|_| socket.recv(&mut answer));
+                    let Ok(length) = sent else { break };
+                    verifier.check(&answer[..length], now()).unwrap();
+                    assert_eq!(code(&answer[..length]), ResponseCode::NoError);
+                    done.push(owner);
+                }
+                done
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        let enough = 200 * (round + 1);
+        until("updates", || {
+            (daemon.describe()["hosted"][0]["updates"].as_u64()? > enough).then_some(())
+        });
+        assert_eq!(daemon.stop("KILL"), None);
+        for client in clients {
+            acknowledged.append(&mut client.join().unwrap());
+        }
+        daemon.run();
+        for owner in &acknowledged {
+            assert_eq!(daemon.data(owner, RecordType::A), ["10.1.1.1"], "{owner}");
+        }
+    }
+    let hosted = daemon.describe()["hosted"][0].clone();
+    assert!(hosted["serial"].as_u64() > Some(1));
+    assert!(hosted["records"].as_u64().unwrap() >= 3 + acknowledged.len() as u64);
+}
+
+#[test]
+fn a_file_that_changes_waits_until_it_is_taken() {
+    let bus = Bus::new();
+    let mut daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &zone(1, "10.0.0.1"))]);
+    let key = key(&daemon, &["vall.example"]);
+    let there = |daemon: &Daemon, name: &str| daemon.data(name, RecordType::A);
+    let message = update("vall.example.", "a.vall.example.", 1..2);
+    assert_eq!(
+        send(&daemon, Some(&key), message.clone()),
+        Some(ResponseCode::NoError)
+    );
+    daemon.write(FILE, &zone(2, "10.0.0.2"));
+    daemon.signal("HUP");
+    let fault = until("the fault", || {
+        let fault = daemon.describe()["hosted"][0]["fault"].clone();
+        fault.as_str().map(str::to_owned)
+    });
+    assert!(fault.contains("guifi-dns take"), "{fault}");
+    daemon.stop("KILL");
+    daemon.run();
+    assert_eq!(there(&daemon, "ns.vall.example."), ["10.0.0.1"]);
+    assert_eq!(there(&daemon, "a.vall.example."), ["10.1.1.1"]);
+    daemon.write(FILE, "nonsense");
+    assert_eq!(daemon.dns(&["take", "vall.example"]).status.code(), Some(1));
+    assert_eq!(there(&daemon, "a.vall.example."), ["10.1.1.1"]);
+    daemon.write(FILE, &zone(2, "10.0.0.2"));
+    let taken = daemon.dns(&["--json", "take", "vall.example"]);
+    let taken: Value = serde_json::from_slice(&taken.stdout).unwrap();
+    assert_eq!(taken["dropped"], 1);
+    assert_eq!(there(&daemon, "ns.vall.example."), ["10.0.0.2"]);
+    assert_eq!(there(&daemon, "a.vall.example."), [""; 0]);
+    let hosted = daemon.describe()["hosted"][0].clone();
+    assert_eq!(
+        (&hosted["fault"], hosted["serial"].as_u64()),
+        (&Value::Null, Some(3))
+    );
+    assert_eq!(
+        daemon.dns(&["take", "nowhere.example"]).status.code(),
+        Some(1)
+    );
+    // Also the same file again, and then it is as if there never had been an update.
+    send(&daemon, Some(&key), message);
+    assert!(daemon.dns(&["take", "vall.example"]).status.success());
+    assert_eq!(there(&daemon, "a.vall.example."), [""; 0]);
+    daemon.write(FILE, &zone(9, "10.0.0.9"));
+    daemon.signal("HUP");
+    until("the file", || {
+        (there(&daemon, "ns.vall.example.") == ["10.0.0.9"]).then_some(())
+    });
+}

@@ -26,6 +26,10 @@ const ADDED: &str = "
     ALTER TABLE zone ADD COLUMN updates INTEGER NOT NULL DEFAULT 0; -- in records, not in the source
     ALTER TABLE journal ADD COLUMN updates INTEGER NOT NULL DEFAULT 0; -- that made the change
     UPDATE zone SET folded = coalesce((SELECT max(number) FROM journal WHERE zone = id), 0);
+    CREATE TABLE base ( -- what the source says, where updates stay when it changes
+        zone INTEGER PRIMARY KEY REFERENCES zone (id) ON DELETE CASCADE,
+        records BLOB NOT NULL
+    );
     PRAGMA user_version = 1;";
 
 const SCHEMA: &str = "
@@ -214,6 +218,21 @@ impl Store {
         records: &[Record],
         delta: Option<&Delta>,
     ) -> Result<(), Error> {
+        self.rebase(key, source, records, delta, None)
+    }
+
+    /// The same with updates upon what the source says: that, and how many there were.
+    ///
+    /// # Errors
+    /// As [`Store::replace`].
+    pub fn rebase(
+        &mut self,
+        key: Key<'_>,
+        source: &[u8],
+        records: &[Record],
+        delta: Option<&Delta>,
+        base: Option<(&[Record], u32)>,
+    ) -> Result<(), Error> {
         let mut run = || -> rusqlite::Result<()> {
             let change = self.db.transaction()?;
             let zone: i64 = change.query_row(
@@ -231,12 +250,34 @@ impl Store {
                     last
                 }
             };
-            journal::folded(&change, zone, last, 0)?;
+            match base {
+                Some((records, _)) => change.execute(
+                    "INSERT OR REPLACE INTO base (zone, records) VALUES (?, ?)",
+                    params![zone, blob::write(records)],
+                )?,
+                None => change.execute("DELETE FROM base WHERE zone = ?", [zone])?,
+            };
+            let updates = base.map_or(0, |(_, updates)| updates);
+            journal::folded(&change, zone, last, updates)?;
             change.commit()
         };
         let done = run().map_err(failed);
         self.places.remove(&(key.0.clone(), key.1));
         done
+    }
+
+    /// What the source of a zone says, if updates stay when that changes.
+    ///
+    /// # Errors
+    /// [`guifi_core::Kind::Failed`] if the database cannot be read.
+    pub fn base(&self, key: Key<'_>) -> Result<Option<Vec<Record>>, Error> {
+        let row = self.db.query_row(
+            "SELECT base.records FROM base JOIN zone ON zone.id = base.zone WHERE name = ? AND view = ?",
+            params![key.0.wire(), number(key.1)],
+            |row| row.get::<_, Vec<u8>>(0),
+        );
+        let records = row.optional().map_err(failed)?;
+        Ok(records.and_then(|records| blob::read(&records)))
     }
 
     /// Forgets a zone.

@@ -7,6 +7,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{DNSClass, RData, Record as WireRecord};
 
 use crate::encode::rtype;
+use crate::hosted::blob::Delta;
 use crate::hosted::check::SET_LIMIT;
 use crate::hosted::draft::Draft;
 use crate::hosted::rdata::stored;
@@ -24,9 +25,13 @@ struct Owner {
 impl Owner {
     fn read(record: &WireRecord, zone: &Name) -> Result<Self, ResponseCode> {
         let written = Name::from_labels(record.name.iter()).ok_or(ResponseCode::FormErr)?;
+        Self::of(written, zone).ok_or(ResponseCode::NotZone)
+    }
+
+    fn of(written: Name, zone: &Name) -> Option<Self> {
         let lower = written.lower();
-        let length = lower.below(zone).ok_or(ResponseCode::NotZone)?.len();
-        Ok(Self {
+        let length = lower.below(zone)?.len();
+        Some(Self {
             lower,
             written,
             length,
@@ -76,6 +81,31 @@ pub fn apply(message: &Message, rights: &Entry, draft: &mut Draft<'_>) -> Result
         make(one, draft)?;
     }
     Ok(())
+}
+
+/// Makes changes that were once made to another state of a zone, as far as they are still
+/// possible; gives the records that cannot be added any more.
+pub fn again(delta: &Delta, draft: &mut Draft<'_>) -> Vec<Record> {
+    let plain = |record: &&Record| record.rtype != rtype::SOA;
+    for record in delta.removed.iter().filter(plain) {
+        if let Some(owner) = Owner::of(record.owner.clone(), draft.origin()) {
+            let edit = Edit::Delete(owner, record.rtype, record.data.clone());
+            let _ = make(edit, draft); // that is always possible
+        }
+    }
+    let mut lost = Vec::new();
+    for record in delta.added.iter().filter(plain) {
+        let owner = Owner::of(record.owner.clone(), draft.origin());
+        let added = owner.is_some_and(|owner| {
+            let added = add(&owner, record, draft).is_ok();
+            let set = draft.get(owner.front()).remove(&record.rtype);
+            added && set.is_some_and(|set| set.data.contains(&record.data))
+        });
+        if !added {
+            lost.push(record.clone());
+        }
+    }
+    lost
 }
 
 /// Whether a record has no data at all.

@@ -9,13 +9,15 @@ use sha2::{Digest as _, Sha256};
 use super::super::blob;
 use super::super::check::check;
 use super::super::content::Content;
+use super::super::draft::Draft;
 use super::super::portal::Defined;
 use super::super::rrset::{Record, newer};
 use super::super::spec::{Access, Source, Spec};
-use super::super::{View, file};
+use super::super::{View, file, rdata};
 use super::{Held, Holding, set_soa, soa};
 use crate::name::Name;
 use crate::state::now;
+use crate::update::apply::again;
 
 impl Holding {
     /// Takes the zone from its file, if that has changed.
@@ -37,7 +39,8 @@ impl Holding {
             }
             Ok((hash, records)) => {
                 let new = Content::of(&key.0, records);
-                self.take(key, held, new, hash, &path.display().to_string());
+                let from = path.display().to_string();
+                self.take(key, held, New::of(new, hash), &from);
             }
         }
     }
@@ -89,17 +92,25 @@ impl Holding {
             defined.insert(key.clone());
             let before = self.zones.remove(&key);
             let mut held = self.held(before, &key, spec(&key, service, zone.transfer));
-            let hash = Sha256::digest(blob::write(&zone.records));
+            let said = blob::write(&zone.records);
+            let hash = Sha256::digest(&said);
             let source = [&tag(service, zone.transfer)[..], &hash].concat();
             if held.source == source && held.content.is_some() {
                 held.fault = None;
             } else {
-                let mut new = Content::of(&key.0, zone.records);
+                let mut new = Content::of(&key.0, zone.records.iter().cloned());
                 if let Some((ttl, mut soa)) = soa(&new) {
                     soa.serial = now() as u32; // serials wrap by design (RFC 1982)
                     set_soa(&mut new, ttl, &soa);
                 }
-                self.take(&key, &mut held, new, source, "the portal");
+                let lost = self.add_updates(&key, &held, &mut new);
+                let new = New {
+                    base: Some(zone.records),
+                    updates: held.updates,
+                    lost,
+                    ..New::of(new, source)
+                };
+                self.take(&key, &mut held, new, "the portal");
             }
             self.zones.insert(key, held);
         }
@@ -142,16 +153,34 @@ impl Holding {
         }
     }
 
+    /// Makes the updates of a zone again upon what its source says now; gives what is not
+    /// possible any more.
+    fn add_updates(&self, key: &(Name, View), held: &Held, new: &mut Content) -> Vec<String> {
+        let (Some(old), Some(store)) = (&held.content, &self.store) else {
+            return Vec::new();
+        };
+        let base = match store.base((&key.0, key.1)) {
+            Ok(base) if held.updates > 0 => base,
+            _ => None,
+        };
+        let Some(base) = base else { return Vec::new() };
+        let delta = blob::between(&Content::of(&key.0, base), old);
+        let mut draft = Draft::new(new, None);
+        let lost = again(&delta, &mut draft);
+        let changes = draft.finish();
+        new.apply(changes);
+        let words = |record: Record| {
+            let kind = rdata::text(record.rtype);
+            format!("an update is lost: {} {kind} does not fit", record.owner)
+        };
+        lost.into_iter().map(words).collect()
+    }
+
     /// Takes a new state of a zone, unless it has faults.
-    fn take(
-        &mut self,
-        key: &(Name, View),
-        held: &mut Held,
-        mut new: Content,
-        source: Vec<u8>,
-        from: &str,
-    ) {
-        let findings = check(&new);
+    fn take(&mut self, key: &(Name, View), held: &mut Held, new: New, from: &str) {
+        let (mut content, source) = (new.content, new.source);
+        let mut findings = check(&content);
+        findings.doubts.extend(new.lost);
         if let Some(first) = findings.faults.first() {
             let more = match findings.faults.len() - 1 {
                 0 => String::new(),
@@ -164,19 +193,46 @@ impl Holding {
         }
         held.doubts = findings.doubts;
         let delta = held.content.as_ref().map(|old| {
-            raise(old, &mut new);
-            blob::between(old, &new)
+            raise(old, &mut content);
+            blob::between(old, &content)
         });
-        (held.fault, held.source, held.updates) = (None, source, 0);
+        (held.fault, held.source, held.updates) = (None, source, new.updates);
         if let Some(store) = &mut self.store {
-            let (key, records) = ((&key.0, key.1), blob::records(&new));
-            if let Err(e) = store.replace(key, &held.source, &records, delta.as_ref()) {
+            let (key, records) = ((&key.0, key.1), blob::records(&content));
+            let base = new.base.as_deref().map(|base| (base, new.updates));
+            if let Err(e) = store.rebase(key, &held.source, &records, delta.as_ref(), base) {
                 log::error!("{e}; {} is served, and not kept", key.0);
             }
         }
-        log::info!("{} has {} records", key.0, new.records());
-        held.content = Some(new);
+        log::info!("{} has {} records", key.0, content.records());
+        held.content = Some(content);
         held.published = None;
+    }
+}
+
+/// A new state of a zone.
+struct New {
+    content: Content,
+    /// Hash of the source.
+    source: Vec<u8>,
+    /// What the source says, if the updates upon it stay when it changes.
+    base: Option<Vec<Record>>,
+    /// How many updates there were upon it.
+    updates: u32,
+    /// What was updated and is lost.
+    lost: Vec<String>,
+}
+
+impl New {
+    /// As the source has it.
+    fn of(content: Content, source: Vec<u8>) -> Self {
+        Self {
+            content,
+            source,
+            base: None,
+            updates: 0,
+            lost: Vec::new(),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Zones from files: loaded, kept, changed, and as they were when something is wrong.
 #![allow(clippy::unwrap_used)]
 
+mod updates;
+
 use std::fs;
 use std::path::Path;
 
@@ -147,6 +149,23 @@ fn defined(address: &str) -> Defined {
     }
 }
 
+/// Has the holder take what the portal says, and waits until it has.
+fn give(holder: &Holder, service: u64, zones: Vec<Defined>) {
+    let order = Order::Portal { service, zones };
+    holder.orders().send(order).unwrap();
+    // An answer to the next order says that this one is done.
+    let (reply, done) = oneshot::channel();
+    let (name, view) = (Name::root(), View::Internal);
+    let order = Order::Since {
+        name,
+        view,
+        serial: 0,
+        reply,
+    };
+    holder.orders().send(order).unwrap();
+    done.blocking_recv().unwrap();
+}
+
 #[test]
 fn zones_of_the_portal_come_stay_and_go() {
     let directory = tempfile::tempdir().unwrap();
@@ -158,23 +177,6 @@ fn zones_of_the_portal_come_stay_and_go() {
             Holder::start(&root, &board, changes, specs.to_vec(), portal).unwrap(),
             board,
         )
-    };
-    let give = |holder: &Holder, service, zones: Vec<Defined>| {
-        holder
-            .orders()
-            .send(Order::Portal { service, zones })
-            .unwrap();
-        // An answer to the next order says that this one is done.
-        let (reply, done) = oneshot::channel();
-        let (name, view) = (Name::root(), View::Internal);
-        let order = Order::Since {
-            name,
-            view,
-            serial: 0,
-            reply,
-        };
-        holder.orders().send(order).unwrap();
-        done.blocking_recv().unwrap();
     };
     let served = |board: &Board| data(&board.get(), "ns.vall.example", RecordType::A);
     let serial = |holder: &Holder| reports(holder)[0].serial.unwrap();

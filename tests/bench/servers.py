@@ -18,13 +18,13 @@ PROGRAMS = {"nsd": "nsd", "knotd": "knot", "named": "bind9", "dnsperf": "dnsperf
 class Programs:
     """Where the programs are: in the system, or in a tree of the run."""
 
-    def __init__(self, work):
+    def __init__(self, work, needed=PROGRAMS):
         self.tree = work / "tree"
         self.path = f"{self.tree}/usr/sbin:{self.tree}/usr/bin:{os.environ['PATH']}:/usr/sbin"
         libraries = [f"{self.tree}/{place}/{os.uname().machine}-linux-gnu" for place in ("usr/lib", "lib")]
         self.environment = os.environ | {"PATH": self.path, "LD_LIBRARY_PATH": ":".join(libraries)}
-        missing = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=self.path)]
-        if not importlib.util.find_spec("dbus_next"):
+        missing = [package for program, package in needed.items() if not shutil.which(program, path=self.path)]
+        if "dbus-daemon" in needed and not importlib.util.find_spec("dbus_next"):
             missing.append("python3-dbus-next")
         if missing:
             self._fetch(missing, work / "archives")

@@ -1,9 +1,7 @@
 #!/usr/bin/python3
 """BIND, Knot DNS and NSD, unmodified, follow a hosted zone and the community's domain, and hear of changes."""
 
-import subprocess
-
-from bed.base import RELEASES, servers
+from bed.base import RELEASES
 from bed.case import Node, check, equal, eventually, main
 from bed.town import DOMAIN, Town
 
@@ -74,34 +72,22 @@ def _zone(serial, hosts):
     return "\n".join(lines) + "\n"
 
 
-class _Server:
+class _Follower:
     """A name server in a machine of its own."""
 
     def __init__(self, bed, link, name, box):
         self.name = name
-        self.visitor = bed.visitor(name, link)
+        self.server = bed.server(name, link)
         text, self.command = SERVERS[name]
-        for word, value in (("ZONE", ZONE), ("DOMAIN", DOMAIN), ("BOX", box.address), ("OWN", self.visitor.address)):
+        for word, value in (("ZONE", ZONE), ("DOMAIN", DOMAIN), ("BOX", box.address), ("OWN", self.server.address)):
             text = text.replace(word, value)
         self.text = text
-        self.log = bed.directory / f"{name}.log"
 
     def start(self):
-        root = servers(RELEASES[0])
-        # What it writes goes into memory that only it sees.
-        inside = f"mount -t tmpfs tmpfs {root}/tmp && cat >{root}/tmp/conf && exec chroot {root} {self.command}"
-        words = ["nsenter", f"--net=/run/netns/{self.visitor.namespace}", "--", "unshare", "--mount", "sh", "-c", inside]
-        with open(self.log, "wb") as log:
-            # Ended by teardown, with everything else in the namespace.
-            process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
-        process.stdin.write(self.text.encode())
-        process.stdin.close()
+        self.server.start(self.command, {"conf": self.text})
 
     def ask(self, words):
-        return self.visitor.sh(f"dig +short +time=1 +tries=1 @{self.visitor.address} {words} || true")
-
-    def said(self):
-        return self.log.read_text(errors="replace")
+        return self.server.sh(f"dig +short +time=1 +tries=1 @{self.server.address} {words} || true")
 
 
 def test(bed):
@@ -112,8 +98,8 @@ def test(bed):
     Node.start(box)
     box.install("guifi-community-distro")
     box.sh("guifi-join osona --create --zone vic --name box --wait --yes", timeout=60)
-    followers = [_Server(bed, link, name, box) for name in SERVERS]
-    listed = ", ".join(f'"{follower.visitor.address}"' for follower in followers)
+    followers = [_Follower(bed, link, name, box) for name in SERVERS]
+    listed = ", ".join(f'"{follower.server.address}"' for follower in followers)
     rules = f"transfer = [{listed}]\nnotify = [{listed}]\n"
     box.write("/etc/guifi/dnsd.d/followers.toml", f'{rules}[zones."{ZONE}"]\nfile = "{FILE}"\n{rules}')
     box.sh("mkdir -p /etc/guifi/zones")
@@ -126,7 +112,7 @@ def test(bed):
         _followed(box, followers)
     except Exception:
         for follower in followers:
-            print(f"-- {follower.name}\n{follower.said()[-3000:]}")
+            print(f"-- {follower.name}\n{follower.server.said()[-3000:]}")
         raise
     stranger = bed.visitor("stranger", link)
     for zone in (ZONE, DOMAIN):
@@ -146,7 +132,7 @@ def _followed(box, followers):
         eventually(f"{follower.name} has the change", lambda f=follower: f.ask(f"host-2000.{ZONE}") == "10.1.8.1", 60)
         instance = f"Fresh._http._tcp.vic.{DOMAIN}"
         eventually(f"{follower.name} has the service", lambda f=follower: f.ask(f"{instance} SRV").endswith(f"8700 box.vic.{DOMAIN}."), 60)
-    said = {follower.name: follower.said() for follower in followers}
+    said = {follower.name: follower.server.said() for follower in followers}
     check("IXFR, incoming" in said["knot"] and "serial 1 -> 2" in said["knot"], f"Knot got changes alone:\n{said['knot'][-2000:]}")
     check(f"transfer of '{ZONE}/IN' from" in said["bind"], f"BIND got the zone:\n{said['bind'][-2000:]}")
 

@@ -4,7 +4,7 @@
 import shlex
 import time
 
-from bed.base import RELEASES, servers
+from bed.base import RELEASES
 from bed.case import Node, check, equal, eventually, main, together
 
 NEEDS = "bed"
@@ -20,8 +20,7 @@ class _Client:
     """A machine with nsupdate and knsupdate."""
 
     def __init__(self, bed, link, box):
-        self.visitor = bed.visitor("client", link)
-        self.visitor.root = servers(RELEASES[0])
+        self.visitor = bed.server("client", link)
         self.box = box
 
     def update(self, key, lines, program="nsupdate"):

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::hosted::View;
 use crate::hosted::spec::{Access, Source, Spec};
+use crate::limit::{FASTEST, Rules};
 use crate::name::Name;
 
 /// The file as written; see guifi-dnsd.toml(5).
@@ -23,6 +24,7 @@ pub struct Written {
     cache_bytes: usize,
     upstream: WrittenUpstream,
     tcp: WrittenTcp,
+    limit: WrittenLimit,
     portal: WrittenPortal,
     zones: BTreeMap<String, WrittenZone>,
     transfer: Vec<String>,
@@ -42,6 +44,16 @@ struct WrittenTcp {
     connections: usize,
     per_client: usize,
     idle_seconds: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenLimit {
+    per_answer: u32,
+    per_network: u32,
+    slip: u32,
+    known: bool,
+    except: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -79,6 +91,7 @@ impl Default for Written {
             cache_bytes: 2 << 20,
             upstream: WrittenUpstream::default(),
             tcp: WrittenTcp::default(),
+            limit: WrittenLimit::default(),
             portal: WrittenPortal::default(),
             zones: BTreeMap::new(),
             transfer: Vec::new(),
@@ -94,6 +107,39 @@ impl Default for WrittenTcp {
             per_client: 8,
             idle_seconds: 10,
         }
+    }
+}
+
+impl Default for WrittenLimit {
+    fn default() -> Self {
+        let rules = Rules::default();
+        Self {
+            per_answer: rules.per_answer,
+            per_network: rules.per_network,
+            slip: rules.slip,
+            known: rules.known,
+            except: Vec::new(),
+        }
+    }
+}
+
+impl WrittenLimit {
+    fn check(&self) -> Result<Rules, Error> {
+        for (key, rate) in [
+            ("limit.per_answer", self.per_answer),
+            ("limit.per_network", self.per_network),
+        ] {
+            if rate > FASTEST {
+                return Err(wrong(key, &rate.to_string(), &format!("at most {FASTEST}")));
+            }
+        }
+        Ok(Rules {
+            per_answer: self.per_answer,
+            per_network: self.per_network,
+            slip: self.slip,
+            known: self.known,
+            except: networks("limit.except", &self.except)?,
+        })
     }
 }
 
@@ -120,6 +166,8 @@ pub struct Settings {
     pub tcp_per_client: usize,
     /// How long a silent TCP connection is kept.
     pub tcp_idle: Duration,
+    /// Limits of answers on UDP.
+    pub limit: Rules,
     /// Zones that are hosted here.
     pub hosted: Vec<Spec>,
     /// What is taken from the portal.
@@ -185,6 +233,7 @@ impl Settings {
             tcp_connections: written.tcp.connections,
             tcp_per_client: written.tcp.per_client,
             tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
+            limit: written.limit.check()?,
             hosted: written.zones.iter().map(hosted).collect::<Result<_, _>>()?,
             portal: Some(Portal {
                 service: written.portal.service,
@@ -272,7 +321,7 @@ mod tests {
         let written: Written = toml::from_str(&uncommented).unwrap();
         assert_eq!(written, Written::default());
         let keys: toml::Table = toml::from_str(&uncommented).unwrap();
-        assert_eq!(keys.len(), 11, "every key is shown: {keys:?}");
+        assert_eq!(keys.len(), 12, "every key is shown: {keys:?}");
     }
 
     #[test]
@@ -290,6 +339,8 @@ mod tests {
             ("[zones.a]", "zones"),
             ("[zones.a]\nfile = '/x'\ntransfer = ['x']", "zones.transfer"),
             ("notify = ['x']", "notify"),
+            ("[limit]\nper_answer = 10001", "limit.per_answer"),
+            ("[limit]\nexcept = ['x']", "limit.except"),
         ] {
             let error = check(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);

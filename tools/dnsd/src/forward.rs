@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::exchange;
 use crate::name::Name;
 use crate::query::{Kind, Question};
-use crate::respond::{TCP_LIMIT, Transport, error_header, plain_form};
+use crate::respond::{Transport, error_header, limit, plain_form};
 use crate::upstream::{self, Upstreams};
 use crate::zone::UDP_LIMIT;
 
@@ -193,11 +193,7 @@ impl Forwarder {
             }
             None => self.fetch(key, plain, servers).await,
         };
-        let limit = match (transport, question.edns) {
-            (Transport::Tcp, _) => TCP_LIMIT,
-            (Transport::Udp, None) => 512,
-            (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(512, UDP_LIMIT),
-        };
+        let limit = limit(&query, transport);
         deliver(&query, asked, stored.as_deref(), limit)
             .unwrap_or_else(|| error_header(message, ResponseCode::ServFail).to_vec())
     }

@@ -9,6 +9,7 @@ use hickory_proto::rr::DNSClass;
 pub(crate) use answer::{Answer, Code, flag};
 
 use crate::board::Snapshot;
+use crate::cookie::Cookie;
 use crate::encode::{HEADER, rtype};
 use crate::hosted;
 use crate::query::{Kind, Question};
@@ -52,6 +53,10 @@ pub enum Outcome {
     Forward,
     /// No answer.
     Drop,
+    /// No answer: too many for one network.
+    Limited,
+    /// The same, but told to come by TCP or with a cookie.
+    Slipped,
 }
 
 /// Who asks.
@@ -76,6 +81,7 @@ pub fn respond(
     match question.read(message) {
         Kind::Plain => plain(snapshot, question, message, transport, client, out),
         Kind::Unusual => unusual(snapshot, question, message, transport, client, out),
+        Kind::Broken => malformed(message, out),
         Kind::Noise => Outcome::Drop,
     }
 }
@@ -162,9 +168,9 @@ fn unusual(
     client: Client,
     out: &mut Vec<u8>,
 ) -> Outcome {
-    let Ok(query) = Message::from_vec(message) else {
-        out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
-        return Outcome::Failed;
+    let query = Message::from_vec(message).ok();
+    let Some(query) = query.filter(|query| cookie(query) != Some(None)) else {
+        return malformed(message, out);
     };
     let code = match &query.queries[..] {
         _ if query.metadata.op_code != OpCode::Query => ResponseCode::NotImp,
@@ -182,16 +188,40 @@ fn unusual(
     }
     // The same question in plain form.
     let Some(plain_form) = plain_form(&query) else {
-        out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
-        return Outcome::Failed;
+        return malformed(message, out);
     };
     match question.read(&plain_form) {
         Kind::Plain => plain(snapshot, question, &plain_form, transport, client, out),
-        _ => {
-            out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
-            Outcome::Failed
-        }
+        _ => malformed(message, out),
     }
+}
+
+fn malformed(message: &[u8], out: &mut Vec<u8>) -> Outcome {
+    out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
+    Outcome::Failed
+}
+
+/// The cookie of `query`: `None` without one, `Some(None)` if it is malformed.
+fn cookie(query: &Message) -> Option<Option<Cookie>> {
+    let options = query.edns.iter().flat_map(|edns| &edns.options().options);
+    let mut cookies = options.filter(|(code, _)| u16::from(*code) == Cookie::OPTION);
+    let (_, option) = cookies.next()?;
+    Some(
+        Vec::<u8>::try_from(option)
+            .ok()
+            .and_then(|data| Cookie::read(&data)),
+    )
+}
+
+/// Octets that an answer to `query` may have, without the cookie that is added to it.
+pub fn limit(query: &Message, transport: Transport) -> usize {
+    if transport == Transport::Tcp {
+        return TCP_LIMIT - Cookie::SIZE;
+    }
+    let size = query.edns.as_ref().map_or(PLAIN_LIMIT, |edns| {
+        usize::from(edns.max_payload()).clamp(PLAIN_LIMIT, UDP_LIMIT)
+    });
+    size - cookie(query).map_or(0, |_| Cookie::SIZE)
 }
 
 /// `query` with its question and EDNS and nothing else.
@@ -242,6 +272,33 @@ pub fn error_header(message: &[u8], code: ResponseCode) -> [u8; HEADER] {
         header[3] = code.low();
     }
     header
+}
+
+/// Leaves of an answer to a plain question only that there is more for those who come by TCP,
+/// or with the cookie that they are given (BADCOOKIE, RFC 7873 section 5.2.3).
+pub fn cut_short(question: &Question, cookie: bool, out: &mut Vec<u8>) {
+    out.truncate(question.end());
+    let Some(header) = out.first_chunk_mut::<HEADER>() else {
+        return;
+    };
+    header[2] &= !(flag::AA | flag::TC);
+    header[3] &= 0xf0;
+    header[6..].fill(0);
+    let extended = if cookie {
+        header[3] |= Code::BAD_COOKIE.0;
+        1
+    } else {
+        header[2] |= flag::TC;
+        0
+    };
+    let mut answer = Answer {
+        question,
+        message: &[],
+        known: false,
+        limit: PLAIN_LIMIT,
+        out,
+    };
+    answer.finish(extended);
 }
 
 /// The answer to a plain question that only says `code`.

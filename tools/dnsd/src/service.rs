@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::board::Board;
 use crate::bus;
 use crate::config::Settings;
+use crate::cookie::Jar;
 use crate::feed::Standing;
 use crate::forward::Forwarder;
 use crate::hosted::holder::{self, Holder, Order};
@@ -107,9 +108,17 @@ impl Service {
         let followers = Arc::new(Mutex::new(settings.notify.clone()));
         watch_community(&board, followers.clone(), changes);
         let forwarder = Forwarder::new(root, &settings);
-        let tcp = Tcp::new(&board, &forwarder, holder.orders(), limits(&settings));
+        let jar = Jar::new()?;
+        let tcp = Tcp::new(
+            &board,
+            &forwarder,
+            jar.clone(),
+            holder.orders(),
+            limits(&settings),
+        );
         let (jobs, inbox) = mpsc::channel(JOBS);
-        let workers = (0..settings.workers).map(|_| Worker::start(&board, jobs.clone()));
+        let workers =
+            (0..settings.workers).map(|_| Worker::start(&board, jar.clone(), jobs.clone()));
         let workers = Arc::new(workers.collect::<Result<Vec<_>, _>>()?);
         let listener = Listener::new(root, &board, &forwarder, &tcp, workers.clone());
         let parts = Arc::new(Parts {
@@ -259,7 +268,10 @@ async fn forward(parts: Arc<Parts>, mut jobs: mpsc::Receiver<Job>) {
         tokio::spawn(async move {
             let _place = place;
             let (snapshot, way) = (parts.board.get(), Transport::Udp);
-            let answer = resolve::answer(snapshot, &parts.forwarder, &job.message, way).await;
+            let mut answer = resolve::answer(snapshot, &parts.forwarder, &job.message, way).await;
+            if let Some(cookie) = job.cookie {
+                cookie.attach(&mut answer);
+            }
             // A full queue loses the answer, as the network might.
             let _ = job.socket.send_to(&answer, job.client);
         });

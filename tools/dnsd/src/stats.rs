@@ -29,6 +29,12 @@ pub struct Totals {
     pub forwarded: u64,
     /// Not questions, or no room for them.
     pub dropped: u64,
+    /// Not answered, since the network had too many answers.
+    pub limited: u64,
+    /// The same, but told to ask by TCP or with a cookie.
+    pub slipped: u64,
+    /// Came with a cookie of ours.
+    pub cookies: u64,
 }
 
 impl Totals {
@@ -45,6 +51,8 @@ impl Totals {
             Outcome::Failed => &mut self.failed,
             Outcome::Forward => &mut self.forwarded,
             Outcome::Drop => &mut self.dropped,
+            Outcome::Limited => &mut self.limited,
+            Outcome::Slipped => &mut self.slipped,
         } += 1;
     }
 
@@ -60,11 +68,14 @@ impl Totals {
             self.failed,
             self.forwarded,
             self.dropped,
+            self.limited,
+            self.slipped,
+            self.cookies,
         ]
     }
 }
 
-const FIELDS: usize = 10;
+const FIELDS: usize = 13;
 
 /// The counters of one worker; only that worker adds to them.
 #[derive(Debug, Default)]
@@ -101,6 +112,9 @@ pub fn sum<'a>(counters: impl IntoIterator<Item = &'a Counters>) -> Totals {
         failed,
         forwarded,
         dropped,
+        limited,
+        slipped,
+        cookies,
     ] = sum;
     Totals {
         queries,
@@ -113,5 +127,8 @@ pub fn sum<'a>(counters: impl IntoIterator<Item = &'a Counters>) -> Totals {
         failed,
         forwarded,
         dropped,
+        limited,
+        slipped,
+        cookies,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::board::Board;
+use crate::cookie::Jar;
 use crate::forward::Forwarder;
+use crate::guard::seconds;
 use crate::hosted::holder::Order;
 use crate::hosted::spec::Access;
 use crate::query::Question;
@@ -34,7 +36,7 @@ const WRITE: Duration = Duration::from_secs(10);
 pub struct Limits {
     /// Connections in all.
     pub connections: usize,
-    /// Connections of one address.
+    /// Connections of one address, or of one /64 of IPv6.
     pub per_client: usize,
     /// Time that a connection may be silent.
     pub idle: Duration,
@@ -46,6 +48,7 @@ pub struct Limits {
 pub struct Tcp {
     board: Arc<Board>,
     forwarder: Arc<Forwarder>,
+    jar: Jar,
     /// Counters of all connections.
     pub counters: Counters,
     orders: Sender<Order>,
@@ -59,12 +62,14 @@ impl Tcp {
     pub fn new(
         board: &Arc<Board>,
         forwarder: &Arc<Forwarder>,
+        jar: Jar,
         orders: Sender<Order>,
         limits: Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
             board: board.clone(),
             forwarder: forwarder.clone(),
+            jar,
             counters: Counters::default(),
             orders,
             transfers: Semaphore::new(TRANSFERS),
@@ -88,8 +93,7 @@ impl Tcp {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .clone();
-                    let client_ip = client.ip().to_canonical();
-                    if let Some(place) = Place::take(&self, client_ip, &limits) {
+                    if let Some(place) = Place::take(&self, household(client.ip()), &limits) {
                         tokio::spawn(async move {
                             // Errors of one connection end it and concern nobody else.
                             let _ = place.tcp.serve(stream, client, &limits).await;
@@ -115,6 +119,7 @@ impl Tcp {
         let idle = limits.idle;
         let mut stream = BufReader::with_capacity(1024, stream);
         let (mut question, mut out) = (Question::default(), Vec::new());
+        let mut jar = self.jar.clone();
         loop {
             let length = timeout(idle, stream.read_u16()).await??;
             let mut message = vec![0; usize::from(length)];
@@ -131,6 +136,9 @@ impl Tcp {
                 respond(&snapshot, &mut question, &message, way, who, &mut out)
             };
             totals.count(outcome);
+            let cookie = question.edns.and_then(|edns| edns.cookie);
+            let cookie = cookie.map(|cookie| jar.bake(cookie, client.ip(), seconds()));
+            totals.cookies += u64::from(cookie.is_some_and(|cookie| cookie.valid));
             self.counters.add(&totals);
             if outcome == Outcome::Drop {
                 return Ok(()); // not a client of ours
@@ -138,6 +146,9 @@ impl Tcp {
             if outcome == Outcome::Forward {
                 let way = Transport::Tcp;
                 out = resolve::answer(self.board.get(), &self.forwarder, &message, way).await;
+            }
+            if let Some(cookie) = cookie {
+                cookie.attach(&mut out);
             }
             write(&mut stream, &out).await?;
         }
@@ -174,6 +185,14 @@ async fn write(stream: &mut BufReader<TcpStream>, message: &[u8]) -> io::Result<
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     let framed = [&length.to_be_bytes()[..], message].concat();
     timeout(WRITE, stream.write_all(&framed)).await?
+}
+
+/// Whom the connections of an address are counted for: one who has IPv6 has a whole /64.
+fn household(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        four @ IpAddr::V4(_) => four,
+    }
 }
 
 /// A place among the open connections, given back at the end.

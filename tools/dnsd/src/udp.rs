@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 
 use crate::batch::{BATCH, Batch, Family};
 use crate::board::{Board, Reader};
+use crate::cookie::{Baked, Jar};
+use crate::guard::Guard;
 use crate::query::{Kind, Question};
 use crate::respond::{Outcome, Transport, error_answer, respond};
 use crate::stats::{Counters, Totals};
@@ -33,6 +35,8 @@ pub struct Job {
     pub client: SocketAddr,
     /// The socket to answer from.
     pub socket: Arc<UdpSocket>,
+    /// The cookie for the answer.
+    pub cookie: Option<Baked>,
 }
 
 enum Command {
@@ -70,11 +74,12 @@ impl Inbox {
 }
 
 impl Worker {
-    /// Starts a worker that answers from `board` and hands over to `forward`.
+    /// Starts a worker that answers from `board`, with cookies of `jar`, and hands over to
+    /// `forward`.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if the system has no thread or descriptor left.
-    pub fn start(board: &Arc<Board>, forward: mpsc::Sender<Job>) -> Result<Self, Error> {
+    pub fn start(board: &Arc<Board>, jar: Jar, forward: mpsc::Sender<Job>) -> Result<Self, Error> {
         let failed = |e: std::io::Error| Error::failed(format!("cannot start a worker: {e}"));
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let inbox = Arc::new(Inbox {
@@ -94,6 +99,7 @@ impl Worker {
             sockets: HashMap::new(),
             next: 1,
             reader: Reader::new(board.clone()),
+            guard: Guard::new(jar),
             question: Question::default(),
             counters: counters.clone(),
             forward,
@@ -136,6 +142,7 @@ struct Running {
     sockets: HashMap<u64, (Arc<UdpSocket>, SocketAddr)>,
     next: u64,
     reader: Reader,
+    guard: Guard,
     question: Question,
     counters: Arc<Counters>,
     forward: mpsc::Sender<Job>,
@@ -212,21 +219,31 @@ impl Running {
         for _ in 0..TURN {
             let count = batch.receive(socket);
             let snapshot = self.reader.get();
+            let rules = &snapshot.policy.limit;
             let mut totals = Totals::default();
+            self.guard.batch();
             for index in 0..count {
-                let question = &mut self.question;
+                let (question, guard) = (&mut self.question, &mut self.guard);
                 let outcome = batch.answer(index, |message, from, out| {
                     let client = from.address();
                     if client.port() == 0 {
                         return Outcome::Drop;
                     }
-                    let who = snapshot.policy.client(client.ip());
-                    let outcome = respond(snapshot, question, message, Transport::Udp, who, out);
+                    let ip = client.ip();
+                    let who = snapshot.policy.client(ip);
+                    let mut outcome =
+                        respond(snapshot, question, message, Transport::Udp, who, out);
+                    let cookie = guard.cookie(question, ip);
+                    totals.cookies += u64::from(cookie.is_some_and(|cookie| cookie.valid));
+                    if rules.concern(ip, who.known) {
+                        outcome = guard.limit(rules, question, ip, cookie.as_ref(), outcome, out);
+                    }
                     if outcome == Outcome::Forward {
                         let job = Job {
                             message: message.to_vec(),
                             client,
                             socket: socket.clone(),
+                            cookie,
                         };
                         if self.forward.try_send(job).is_err() {
                             let code = hickory_proto::op::ResponseCode::ServFail;
@@ -235,6 +252,9 @@ impl Running {
                                 error_answer(question, message, code, out);
                             }
                         }
+                    }
+                    if let Some(cookie) = cookie {
+                        cookie.attach(out);
                     }
                     outcome
                 });

@@ -68,6 +68,11 @@ fn the_manuals_name_every_option_key_and_member() {
         "tcp.connections",
         "tcp.per_client",
         "tcp.idle_seconds",
+        "limit.per_answer",
+        "limit.per_network",
+        "limit.slip",
+        "limit.known",
+        "limit.except",
     ];
     faults.extend(key_faults(&page("guifi-dnsd.toml.5"), keys));
     let example = example("dnsd");

@@ -20,4 +20,11 @@ pub trait Dns {
 )]
 pub trait DnsAdmin {
     fn flush(&self) -> zbus::Result<()>;
+    fn log_queries(
+        &self,
+        seconds: u32,
+        sample: u32,
+        client: &str,
+        name: &str,
+    ) -> zbus::Result<OwnedFd>;
 }

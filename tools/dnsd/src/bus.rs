@@ -9,7 +9,10 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 use zbus::{Connection, OwnedFd, connection, interface};
 
+use crate::config::network;
+use crate::name::Name;
 use crate::portal::Feed;
+use crate::querylog::Filter;
 use crate::service::Parts;
 use crate::{feed, text};
 
@@ -40,6 +43,38 @@ impl Admin {
     fn flush(&self) {
         self.0.forwarder.flush();
     }
+
+    fn log_queries(
+        &self,
+        seconds: u32,
+        sample: u32,
+        client: &str,
+        name: &str,
+    ) -> Result<OwnedFd, Failure> {
+        let filter = Filter {
+            sample: sample.max(1),
+            client: given(client, "a network", network)?,
+            name: given(name, "a name", |name| Some(Name::parse(name)?.lower()))?,
+        };
+        let time = Duration::from_secs(u64::from(seconds));
+        let reading = self.0.log.read(filter, time);
+        Ok(reading
+            .map_err(|e| Failure::Failed(format!("cannot show questions: {e}")))?
+            .into())
+    }
+}
+
+/// What a text that is not empty stands for.
+fn given<T>(
+    text: &str,
+    what: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let value = read(text).ok_or_else(|| Failure::Invalid(format!("'{text}' is not {what}")))?;
+    Ok(Some(value))
 }
 
 /// The document of `Describe` and of `guifi-dns status --json`; see net.guifi.Dns1(5).

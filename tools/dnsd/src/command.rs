@@ -1,5 +1,7 @@
 //! `guifi-dns`: what the daemon says about itself, and what it answers.
 
+mod live;
+
 use std::io::{Read as _, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
@@ -52,6 +54,12 @@ fn run(cli: &Command, out: &mut impl Write) -> Result<(), Error> {
             print(out, cli.json.then_some(&document), || text.clone())
         }
         Action::Query { name, r#type } => query(cli.json, name, r#type, out),
+        Action::Log {
+            time,
+            sample,
+            client,
+            name,
+        } => live::log(cli.json, [*time, *sample], client, name, out),
         Action::Flush => block_on(async {
             let attempt = |e| guifi_bus::error("cannot flush the cache", e);
             let admin = DnsAdminProxy::new(&connect().await?)

@@ -294,7 +294,8 @@ fn access(key: &str, texts: &[String]) -> Result<Access, Error> {
     networks(key, texts).map(Access)
 }
 
-fn network(text: &str) -> Option<(IpAddr, u8)> {
+/// `ADDRESS` or `ADDRESS/LENGTH`.
+pub(crate) fn network(text: &str) -> Option<(IpAddr, u8)> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address.parse().ok()?, length.parse().ok()?),
         None => (text.parse().ok()?, 128),

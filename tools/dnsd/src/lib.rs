@@ -25,6 +25,7 @@ pub mod name;
 pub mod notice;
 pub mod portal;
 pub mod query;
+pub mod querylog;
 pub mod record;
 pub mod resolv;
 pub mod resolve;

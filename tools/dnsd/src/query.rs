@@ -26,7 +26,7 @@ pub struct Edns {
 /// A question, reused for one message after another.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Type asked for.
+    /// Type asked for; 0 if the message was not plain.
     pub rtype: u16,
     /// EDNS, if the sender speaks it.
     pub edns: Option<Edns>,
@@ -66,7 +66,7 @@ impl Default for Question {
 impl Question {
     /// Reads `message`.
     pub fn read(&mut self, message: &[u8]) -> Kind {
-        self.edns = None;
+        (self.edns, self.rtype) = (None, 0);
         let Some(header) = message.get(..HEADER) else {
             return Kind::Noise;
         };

@@ -5,6 +5,7 @@ mod answer;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::DNSClass;
+use serde::Serialize;
 
 pub(crate) use answer::{Answer, Code, flag};
 
@@ -24,7 +25,8 @@ const OPT: usize = 11;
 pub const TCP_LIMIT: usize = 65_535;
 
 /// The way a message came.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// A datagram.
     Udp,
@@ -33,7 +35,8 @@ pub enum Transport {
 }
 
 /// What becomes of a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Answered with records.
     Answer,

@@ -21,6 +21,7 @@ use crate::keeper::{Keeper, News, Overview};
 use crate::listen::{Listener, Report};
 use crate::notice;
 use crate::portal::Feed;
+use crate::querylog::QueryLog;
 use crate::resolve;
 use crate::respond::Transport;
 use crate::stats::{Totals, sum};
@@ -40,6 +41,8 @@ pub struct Parts {
     pub forwarder: Arc<Forwarder>,
     /// The addresses.
     pub report: Report,
+    /// Who reads questions.
+    pub log: Arc<QueryLog>,
     /// How it stands with the registry.
     pub standing: Standing,
     /// The way to the keeper.
@@ -108,17 +111,17 @@ impl Service {
         let followers = Arc::new(Mutex::new(settings.notify.clone()));
         watch_community(&board, followers.clone(), changes);
         let forwarder = Forwarder::new(root, &settings);
-        let jar = Jar::new()?;
+        let (jar, log) = (Jar::new()?, Arc::new(QueryLog::default()));
         let tcp = Tcp::new(
             &board,
             &forwarder,
-            jar.clone(),
+            (jar.clone(), &log),
             holder.orders(),
             limits(&settings),
         );
         let (jobs, inbox) = mpsc::channel(JOBS);
         let workers =
-            (0..settings.workers).map(|_| Worker::start(&board, jar.clone(), jobs.clone()));
+            (0..settings.workers).map(|_| Worker::start(&board, jar.clone(), &log, jobs.clone()));
         let workers = Arc::new(workers.collect::<Result<Vec<_>, _>>()?);
         let listener = Listener::new(root, &board, &forwarder, &tcp, workers.clone());
         let parts = Arc::new(Parts {
@@ -131,6 +134,7 @@ impl Service {
             reports: holder.reports(),
             workers: workers.clone(),
             tcp: tcp.clone(),
+            log,
             orders: holder.orders(),
         });
         let (sender, settings) = watch::channel(settings);

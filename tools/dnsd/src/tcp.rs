@@ -20,6 +20,7 @@ use crate::guard::seconds;
 use crate::hosted::holder::Order;
 use crate::hosted::spec::Access;
 use crate::query::Question;
+use crate::querylog::QueryLog;
 use crate::resolve;
 use crate::respond::{Outcome, Transport, respond};
 use crate::stats::{Counters, Totals};
@@ -49,6 +50,7 @@ pub struct Tcp {
     board: Arc<Board>,
     forwarder: Arc<Forwarder>,
     jar: Jar,
+    log: Arc<QueryLog>,
     /// Counters of all connections.
     pub counters: Counters,
     orders: Sender<Order>,
@@ -62,7 +64,7 @@ impl Tcp {
     pub fn new(
         board: &Arc<Board>,
         forwarder: &Arc<Forwarder>,
-        jar: Jar,
+        (jar, log): (Jar, &Arc<QueryLog>),
         orders: Sender<Order>,
         limits: Limits,
     ) -> Arc<Self> {
@@ -70,6 +72,7 @@ impl Tcp {
             board: board.clone(),
             forwarder: forwarder.clone(),
             jar,
+            log: log.clone(),
             counters: Counters::default(),
             orders,
             transfers: Semaphore::new(TRANSFERS),
@@ -140,6 +143,9 @@ impl Tcp {
             let cookie = cookie.map(|cookie| jar.bake(cookie, client.ip(), seconds()));
             totals.cookies += u64::from(cookie.is_some_and(|cookie| cookie.valid));
             self.counters.add(&totals);
+            if self.log.on() {
+                self.log.tell(client, &question, Transport::Tcp, outcome);
+            }
             if outcome == Outcome::Drop {
                 return Ok(()); // not a client of ours
             }

@@ -18,6 +18,7 @@ use crate::board::{Board, Reader};
 use crate::cookie::{Baked, Jar};
 use crate::guard::Guard;
 use crate::query::{Kind, Question};
+use crate::querylog::QueryLog;
 use crate::respond::{Outcome, Transport, error_answer, respond};
 use crate::stats::{Counters, Totals};
 
@@ -74,12 +75,17 @@ impl Inbox {
 }
 
 impl Worker {
-    /// Starts a worker that answers from `board`, with cookies of `jar`, and hands over to
-    /// `forward`.
+    /// Starts a worker that answers from `board`, with cookies of `jar`, shows questions in
+    /// `log`, and hands over to `forward`.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if the system has no thread or descriptor left.
-    pub fn start(board: &Arc<Board>, jar: Jar, forward: mpsc::Sender<Job>) -> Result<Self, Error> {
+    pub fn start(
+        board: &Arc<Board>,
+        jar: Jar,
+        log: &Arc<QueryLog>,
+        forward: mpsc::Sender<Job>,
+    ) -> Result<Self, Error> {
         let failed = |e: std::io::Error| Error::failed(format!("cannot start a worker: {e}"));
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let inbox = Arc::new(Inbox {
@@ -100,6 +106,7 @@ impl Worker {
             next: 1,
             reader: Reader::new(board.clone()),
             guard: Guard::new(jar),
+            log: log.clone(),
             question: Question::default(),
             counters: counters.clone(),
             forward,
@@ -143,6 +150,7 @@ struct Running {
     next: u64,
     reader: Reader,
     guard: Guard,
+    log: Arc<QueryLog>,
     question: Question,
     counters: Arc<Counters>,
     forward: mpsc::Sender<Job>,
@@ -222,6 +230,7 @@ impl Running {
             let rules = &snapshot.policy.limit;
             let mut totals = Totals::default();
             self.guard.batch();
+            let log = self.log.on().then_some(&self.log);
             for index in 0..count {
                 let (question, guard) = (&mut self.question, &mut self.guard);
                 let outcome = batch.answer(index, |message, from, out| {
@@ -255,6 +264,9 @@ impl Running {
                     }
                     if let Some(cookie) = cookie {
                         cookie.attach(out);
+                    }
+                    if let Some(log) = log {
+                        log.tell(client, question, Transport::Udp, outcome);
                     }
                     outcome
                 });

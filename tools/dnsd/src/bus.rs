@@ -114,7 +114,7 @@ pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
         "registry_records": overview.records,
         "zones": listed,
         "hosted": parts.hosted(),
-        "upstreams": { "servers": servers, "source": upstreams.source },
+        "upstreams": { "servers": servers, "source": upstreams.source, "health": parts.forwarder.health() },
         "counters": parts.totals(),
         "cache": {
             "entries": entries,

@@ -12,6 +12,7 @@ use crate::hosted::View;
 use crate::hosted::spec::{Access, Source, Spec};
 use crate::limit::{FASTEST, Rules};
 use crate::name::Name;
+use crate::upstream::{Server, address};
 
 /// The file as written; see guifi-dnsd.toml(5).
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -157,9 +158,9 @@ pub struct Settings {
     /// Octets of the cache.
     pub cache_bytes: usize,
     /// Servers to forward to; empty: those that the system had.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<Server>,
     /// Zones (lower case) with servers of their own.
-    pub zones: BTreeMap<Name, Vec<SocketAddr>>,
+    pub zones: BTreeMap<Name, Vec<Server>>,
     /// Open TCP connections, in all.
     pub tcp_connections: usize,
     /// Open TCP connections of one address.
@@ -217,15 +218,15 @@ impl Settings {
             return Err(wrong("tcp", "0", "at least one connection"));
         }
         let mut zones = BTreeMap::new();
-        for (zone, servers) in &written.upstream.zones {
+        for (zone, texts) in &written.upstream.zones {
             let name = Name::parse(zone).filter(|_| zone.is_ascii());
             let name = name.ok_or_else(|| wrong("upstream.zones", zone, "a domain name"))?;
-            zones.insert(name.lower(), addresses("upstream.zones", servers)?);
+            zones.insert(name.lower(), servers("upstream.zones", texts)?);
         }
         Ok(Self {
             workers,
             allow: networks("allow", &written.allow)?,
-            servers: addresses("upstream.servers", &written.upstream.servers)?,
+            servers: servers("upstream.servers", &written.upstream.servers)?,
             zones,
             listen: written.listen,
             port: written.port,
@@ -271,15 +272,12 @@ fn wrong(key: &str, value: &str, wanted: &str) -> Error {
 
 /// `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {
-    let one = |text: &String| {
-        let plain = text
-            .parse::<IpAddr>()
-            .ok()
-            .map(|ip| SocketAddr::new(ip, 53));
-        plain
-            .or_else(|| text.parse().ok())
-            .ok_or_else(|| wrong(key, text, "an address"))
-    };
+    let one = |text: &String| address(text, 53).ok_or_else(|| wrong(key, text, "an address"));
+    texts.iter().map(one).collect()
+}
+
+fn servers(key: &str, texts: &[String]) -> Result<Vec<Server>, Error> {
+    let one = |text: &String| Server::parse(text).ok_or_else(|| wrong(key, text, "an address"));
     texts.iter().map(one).collect()
 }
 
@@ -356,8 +354,11 @@ mod tests {
         let settings = check(text).unwrap();
         assert_eq!(settings.allow[0], ("10.0.0.0".parse().unwrap(), 8));
         assert_eq!(settings.allow[1].1, 128);
-        assert_eq!(settings.servers[0], "9.9.9.9:53".parse().unwrap());
+        assert_eq!(settings.servers[0].to_string(), "9.9.9.9:53");
         let zone = Name::parse("corp.example").unwrap();
-        assert_eq!(settings.zones[&zone], ["10.0.0.1:5353".parse().unwrap()]);
+        assert_eq!(
+            settings.zones[&zone],
+            [Server::parse("10.0.0.1:5353").unwrap()]
+        );
     }
 }

@@ -2,24 +2,32 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use hickory_proto::op::Message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
 
 use crate::encode::HEADER;
 use crate::query::{Kind, Question};
+use crate::upstream::Server;
 use crate::zone::UDP_LIMIT;
+
+/// How long until a question is sent again, the first time; doubled for each further one.
+const RESEND: Duration = Duration::from_millis(700);
+/// Answers to other questions until somebody seems to be guessing.
+const GUESSES: usize = 8;
 
 /// Asks `server` what the plain query asks.
 ///
 /// # Errors
 /// Those of the network; an answer that is none.
-pub async fn ask(server: SocketAddr, plain: &[u8]) -> io::Result<Message> {
+pub async fn ask(server: &Server, plain: &[u8]) -> io::Result<Message> {
     let query = Disguised::new(plain)?;
-    match by_udp(server, &query).await? {
+    match by_udp(server.address, &query).await? {
         Some(answer) if !answer.metadata.truncation => Ok(answer),
-        _ => by_tcp(server, &query).await,
+        _ => by_tcp(server.address, &query).await,
     }
 }
 
@@ -77,14 +85,22 @@ async fn by_udp(server: SocketAddr, query: &Disguised) -> io::Result<Option<Mess
     socket.connect(server).await?; // the kernel drops what comes from elsewhere
     socket.send(&query.bytes).await?;
     let mut buffer = vec![0; 4096];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        match query.matches(&buffer[..length]) {
-            Some(true) => return Ok(Message::from_vec(&buffer[..length]).ok()),
+    let mut pause = RESEND;
+    let mut guesses = 0;
+    while guesses < GUESSES {
+        let Ok(received) = timeout(pause, socket.recv(&mut buffer)).await else {
+            socket.send(&query.bytes).await?; // it was lost, as happens by radio
+            pause *= 2;
+            continue;
+        };
+        let answer = &buffer[..received?];
+        match query.matches(answer) {
+            Some(true) => return Ok(Message::from_vec(answer).ok()),
             Some(false) => return Ok(None),
-            None => {} // forged, or late: the right one may still come
+            None => guesses += 1, // forged, or broken: the right one may still come
         }
     }
+    Ok(None)
 }
 
 async fn by_tcp(server: SocketAddr, query: &Disguised) -> io::Result<Message> {

@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod feed;
 pub mod forward;
 pub mod guard;
+pub mod health;
 pub mod hosted;
 pub mod keeper;
 pub mod limit;

@@ -1,8 +1,8 @@
 //! The servers that other names are asked at: those of the configuration, or those that the
 //! system had before this daemon became its resolver.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{fmt, fs};
 
 use guifi_core::Root;
 
@@ -24,11 +24,45 @@ pub const MARK: &str = "# Written by guifi-dnsd";
 /// systemd-resolved's own addresses: it asks us.
 const STUBS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 53), Ipv4Addr::new(127, 0, 0, 54)];
 
+/// A server that is asked.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Server {
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+impl From<SocketAddr> for Server {
+    fn from(address: SocketAddr) -> Self {
+        Self { address }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+impl Server {
+    /// Reads `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(address(text, 53)?.into())
+    }
+}
+
+/// `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+pub fn address(text: &str, port: u16) -> Option<SocketAddr> {
+    let plain = text.parse::<IpAddr>().ok();
+    plain
+        .map(|ip| SocketAddr::new(ip, port))
+        .or_else(|| text.parse().ok())
+}
+
 /// Servers, and where they were found.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Upstreams {
-    /// The servers in the order of trying.
-    pub servers: Vec<SocketAddr>,
+    /// The servers in the order of the configuration.
+    pub servers: Vec<Server>,
     /// A file, or `configuration`.
     pub source: String,
 }
@@ -56,7 +90,11 @@ pub fn find(root: &Root, own: impl Fn(SocketAddr) -> bool) -> Upstreams {
     texts.push((SAVED.to_owned(), read(root, SAVED)));
     texts.push((RESOLV_CONF.to_owned(), read(root, RESOLV_CONF)));
     for (source, text) in texts {
-        let servers: Vec<_> = servers(&text).into_iter().filter(|s| !own(*s)).collect();
+        let servers: Vec<_> = servers(&text)
+            .into_iter()
+            .filter(|s| !own(*s))
+            .map(Server::from)
+            .collect();
         if !servers.is_empty() {
             return Upstreams { servers, source };
         }
@@ -111,7 +149,7 @@ mod tests {
         find(&root, own)
             .servers
             .iter()
-            .map(|s| s.ip().to_string())
+            .map(|s| s.address.ip().to_string())
             .collect()
     }
 

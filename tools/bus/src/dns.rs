@@ -20,6 +20,7 @@ pub trait Dns {
 )]
 pub trait DnsAdmin {
     fn flush(&self) -> zbus::Result<()>;
+    fn flush_name(&self, name: &str) -> zbus::Result<()>;
     fn log_queries(
         &self,
         seconds: u32,

@@ -1,6 +1,7 @@
 //! `net.guifi.Dns1` on the system bus; the daemon answers questions without the bus too, and
 //! comes back to it when it returns.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::name::Name;
 use crate::portal::Feed;
 use crate::querylog::Filter;
 use crate::service::Parts;
+use crate::stats::TYPES;
 use crate::{feed, text};
 
 /// How long the start waits for the bus.
@@ -42,6 +44,13 @@ impl Reads {
 impl Admin {
     fn flush(&self) {
         self.0.forwarder.flush();
+    }
+
+    fn flush_name(&self, name: &str) -> Result<(), Failure> {
+        let name =
+            Name::parse(name).ok_or_else(|| Failure::Invalid(format!("'{name}' is not a name")))?;
+        self.0.forwarder.forget(&name.lower());
+        Ok(())
     }
 
     fn log_queries(
@@ -100,6 +109,9 @@ pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
         })
         .collect();
     let upstreams = parts.forwarder.upstreams();
+    let (totals, [udp, tcp]) = (parts.totals(), parts.by_transport());
+    let types = TYPES.map(str::to_ascii_lowercase).into_iter();
+    let types: BTreeMap<_, _> = types.zip(totals.types).collect();
     let ((entries, bytes), cache) = parts.forwarder.numbers();
     let servers: Vec<_> = upstreams.servers.iter().map(ToString::to_string).collect();
     json!({
@@ -115,7 +127,9 @@ pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
         "zones": listed,
         "hosted": parts.hosted(),
         "upstreams": { "servers": servers, "source": upstreams.source, "health": parts.forwarder.health() },
-        "counters": parts.totals(),
+        "counters": totals,
+        "transports": { "udp": udp.queries, "tcp": tcp.queries },
+        "types": types,
         "cache": {
             "entries": entries,
             "size_bytes": bytes,

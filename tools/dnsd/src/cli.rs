@@ -69,8 +69,13 @@ pub enum Action {
         #[arg(long, value_name = "SUFFIX", default_value = "")]
         name: String,
     },
-    /// Forget all answers from outside.
-    Flush,
+    /// Show numbers since the start: questions, limits, cache, servers outside, memory.
+    Stats,
+    /// Forget answers from outside: all, or those for a name and the names below it.
+    Flush {
+        /// The name.
+        name: Option<String>,
+    },
 }
 
 /// Make this system use guifi-dnsd as its resolver, or undo that.

@@ -60,12 +60,21 @@ fn run(cli: &Command, out: &mut impl Write) -> Result<(), Error> {
             client,
             name,
         } => live::log(cli.json, [*time, *sample], client, name, out),
-        Action::Flush => block_on(async {
+        Action::Stats => {
+            let document = live::numbers(&describe()?)?;
+            print(out, cli.json.then_some(&document), || {
+                live::stats(&document)
+            })
+        }
+        Action::Flush { name } => block_on(async {
             let attempt = |e| guifi_bus::error("cannot flush the cache", e);
             let admin = DnsAdminProxy::new(&connect().await?)
                 .await
                 .map_err(attempt)?;
-            admin.flush().await.map_err(attempt)
+            match name {
+                Some(name) => admin.flush_name(name).await.map_err(attempt),
+                None => admin.flush().await.map_err(attempt),
+            }
         }),
     }
 }

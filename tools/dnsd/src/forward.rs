@@ -157,6 +157,11 @@ impl Forwarder {
         lock(&self.cache).clear();
     }
 
+    /// Forgets the answers for `name` (in lower case) and the names below it.
+    pub fn forget(&self, name: &Name) {
+        lock(&self.cache).forget(name);
+    }
+
     /// Answers `message`, a query that is not ours: asked at `at`, or, if that is empty, at the
     /// servers for its name.
     pub async fn answer(

@@ -22,6 +22,7 @@ pub mod keeper;
 pub mod limit;
 pub mod links;
 pub mod listen;
+pub mod metrics;
 pub mod name;
 pub mod notice;
 pub mod portal;

@@ -19,6 +19,7 @@ use crate::forward::Forwarder;
 use crate::hosted::holder::{self, Holder, Order};
 use crate::keeper::{Keeper, News, Overview};
 use crate::listen::{Listener, Report};
+use crate::metrics;
 use crate::notice;
 use crate::portal::Feed;
 use crate::querylog::QueryLog;
@@ -69,6 +70,12 @@ impl Parts {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// The counters of UDP and of TCP.
+    pub fn by_transport(&self) -> [Totals; 2] {
+        let workers = self.workers.iter().map(|worker| &*worker.counters);
+        [sum(workers), sum([&self.tcp.counters])]
     }
 
     /// The counters of all workers.
@@ -140,6 +147,7 @@ impl Service {
         let (sender, settings) = watch::channel(settings);
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = channel();
+        let root = root.clone();
         let failed = |e: std::io::Error| Error::failed(format!("cannot start: {e}"));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -151,7 +159,7 @@ impl Service {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::spawn(notice::tell(told));
-                    run(parts, listener, settings, inbox).await;
+                    run(&root, parts, listener, settings, inbox).await;
                     let _ = ready.send(()); // nobody waits: stopped already
                     let _ = stopped.await; // the sender went: the same
                 });
@@ -241,6 +249,7 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 async fn run(
+    root: &Root,
     parts: Arc<Parts>,
     mut listener: Listener,
     settings: watch::Receiver<Settings>,
@@ -258,6 +267,12 @@ async fn run(
     let news = parts.news.clone();
     let tell = move |own| drop(news.send(News::Server(own)));
     tokio::spawn(listener.follow(settings, tell, missing));
+    if let Err(e) = metrics::start(root, &parts) {
+        log::warn!(
+            "cannot serve metrics at {}: {e}; going on without",
+            metrics::SOCKET
+        );
+    }
     bus::start(&parts, feed).await;
 }
 

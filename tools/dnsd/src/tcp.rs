@@ -138,7 +138,7 @@ impl Tcp {
                 let way = Transport::Tcp;
                 respond(&snapshot, &mut question, &message, way, who, &mut out)
             };
-            totals.count(outcome);
+            totals.count(outcome, question.rtype);
             let cookie = question.edns.and_then(|edns| edns.cookie);
             let cookie = cookie.map(|cookie| jar.bake(cookie, client.ip(), seconds()));
             totals.cookies += u64::from(cookie.is_some_and(|cookie| cookie.valid));

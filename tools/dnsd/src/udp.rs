@@ -270,7 +270,7 @@ impl Running {
                     }
                     outcome
                 });
-                totals.count(outcome.unwrap_or(Outcome::Drop));
+                totals.count(outcome.unwrap_or(Outcome::Drop), self.question.rtype);
             }
             batch.send(socket);
             self.counters.add(&totals);

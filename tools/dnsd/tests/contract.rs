@@ -38,6 +38,8 @@ fn the_daemon_introspects_its_interface_and_every_proxy_method_answers() {
         assert!(error.contains("net.guifi.Error.NotFound"), "{error}");
         let admin = guifi_bus::DnsAdminProxy::new(&connection).await.unwrap();
         admin.flush().await.unwrap();
+        admin.flush_name("a.example").await.unwrap();
+        assert!(admin.flush_name("a..b").await.is_err());
         admin.log_queries(1, 1, "10.0.0.0/8", "a").await.unwrap();
         let error = admin.log_queries(1, 1, "x", "").await.unwrap_err();
         assert!(error.to_string().contains("net.guifi.Error.Invalid"));

@@ -32,11 +32,22 @@ pub struct Written {
     notify: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 struct WrittenUpstream {
     servers: Vec<String>,
     zones: BTreeMap<String, Vec<String>>,
+    authorities: PathBuf,
+}
+
+impl Default for WrittenUpstream {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            zones: BTreeMap::new(),
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -159,6 +170,8 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Servers to forward to; empty: those that the system had.
     pub servers: Vec<Server>,
+    /// The PEM file with the authorities for certificates of servers.
+    pub authorities: PathBuf,
     /// Zones (lower case) with servers of their own.
     pub zones: BTreeMap<Name, Vec<Server>>,
     /// Open TCP connections, in all.
@@ -217,6 +230,11 @@ impl Settings {
         if written.tcp.connections == 0 || written.tcp.per_client == 0 {
             return Err(wrong("tcp", "0", "at least one connection"));
         }
+        let authorities = written.upstream.authorities.clone();
+        if !authorities.is_absolute() {
+            let text = authorities.display().to_string();
+            return Err(wrong("upstream.authorities", &text, "an absolute path"));
+        }
         let mut zones = BTreeMap::new();
         for (zone, texts) in &written.upstream.zones {
             let name = Name::parse(zone).filter(|_| zone.is_ascii());
@@ -228,6 +246,7 @@ impl Settings {
             allow: networks("allow", &written.allow)?,
             servers: servers("upstream.servers", &written.upstream.servers)?,
             zones,
+            authorities,
             listen: written.listen,
             port: written.port,
             cache_bytes: written.cache_bytes,
@@ -332,6 +351,8 @@ mod tests {
             ("allow = ['x']", "allow"),
             ("[upstream]\nservers = ['dns']", "upstream.servers"),
             ("[upstream.zones]\n'a..b' = ['10.0.0.1']", "upstream.zones"),
+            ("[upstream]\nservers = ['tls://dns']", "upstream.servers"),
+            ("[upstream]\nauthorities = 'x'", "upstream.authorities"),
             ("[zones.'a..b']\nfile = '/x'", "zones"),
             ("[zones.'.']\nfile = '/x'", "zones"),
             ("[zones.a]\nfile = 'x'", "zones"),

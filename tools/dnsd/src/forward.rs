@@ -88,7 +88,7 @@ impl Forwarder {
                 upstreams: Arc::default(),
                 looked: None,
             }),
-            racer: Arc::default(),
+            racer: Arc::new(Racer::new(&settings.authorities)),
             flights: Mutex::default(),
             counts: Mutex::default(),
         })
@@ -98,6 +98,7 @@ impl Forwarder {
     pub fn reconfigure(&self, settings: &Settings) {
         let mut state = lock(&self.state);
         lock(&self.cache).resize(settings.cache_bytes);
+        self.racer.dot.reconfigure(&settings.authorities);
         state.settings = settings.clone();
         state.looked = None;
     }

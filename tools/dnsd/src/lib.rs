@@ -11,6 +11,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod cookie;
+pub mod dot;
 pub mod encode;
 pub mod exchange;
 pub mod feed;

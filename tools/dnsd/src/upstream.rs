@@ -2,9 +2,11 @@
 //! system had before this daemon became its resolver.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::{fmt, fs};
 
 use guifi_core::Root;
+use rustls::pki_types::ServerName;
 
 /// Where guifi-dnsd-resolv keeps the system's own file.
 pub const SAVED: &str = "/var/lib/guifi/dnsd/resolv.conf.orig";
@@ -29,24 +31,41 @@ const STUBS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 53), Ipv4Addr::new(127, 0
 pub struct Server {
     /// Its address.
     pub address: SocketAddr,
+    /// The name that its certificate is for; with it, it is asked by TLS.
+    pub tls: Option<Arc<str>>,
 }
 
 impl From<SocketAddr> for Server {
     fn from(address: SocketAddr) -> Self {
-        Self { address }
+        Self { address, tls: None }
     }
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
+        match &self.tls {
+            Some(name) => write!(f, "tls://{}#{name}", self.address),
+            None => self.address.fmt(f),
+        }
     }
 }
 
 impl Server {
-    /// Reads `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+    /// Reads `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; or `tls://`, one of these, and `#NAME`
+    /// with the name in its certificate, which is the address if it is left out.
     pub fn parse(text: &str) -> Option<Self> {
-        Some(address(text, 53)?.into())
+        let Some(text) = text.strip_prefix("tls://") else {
+            return Some(address(text, 53)?.into());
+        };
+        let (text, name) = text.split_once('#').unwrap_or((text, ""));
+        let address = address(text, 853)?;
+        let name = match name {
+            "" => address.ip().to_string(),
+            name => name.to_owned(),
+        };
+        ServerName::try_from(&*name).ok()?;
+        let tls = Some(name.into());
+        Some(Self { address, tls })
     }
 }
 
@@ -171,6 +190,38 @@ mod tests {
             found(&[(RESOLVED, resolved), (SAVED, saved), drop_in]),
             ["9.9.9.9"]
         );
+    }
+
+    #[test]
+    fn servers_are_written_as_they_are_read() {
+        for (text, shown) in [
+            ("9.9.9.9", "9.9.9.9:53"),
+            ("[::1]:54", "[::1]:54"),
+            ("::1", "[::1]:53"),
+            (
+                "tls://9.9.9.9#dns.quad9.net",
+                "tls://9.9.9.9:853#dns.quad9.net",
+            ),
+            ("tls://[::1]:54#a.example", "tls://[::1]:54#a.example"),
+            ("tls://1.1.1.1", "tls://1.1.1.1:853#1.1.1.1"),
+        ] {
+            let server = Server::parse(text).unwrap();
+            assert_eq!(server.to_string(), shown);
+            assert_eq!(Server::parse(shown), Some(server));
+        }
+        for wrong in [
+            "",
+            "dns",
+            "tls://",
+            "tls://dns.example",
+            "tls://9.9.9.9#",
+            "udp://9.9.9.9",
+            "tls://9.9.9.9#a b",
+            "9.9.9.9#a",
+        ] {
+            let server = Server::parse(wrong).map(|s| s.to_string());
+            assert!(server.is_none() || wrong == "tls://9.9.9.9#", "{wrong}");
+        }
     }
 
     #[test]

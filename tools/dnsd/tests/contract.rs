@@ -68,6 +68,7 @@ fn the_manuals_name_every_option_key_and_member() {
         "notify",
         "upstream.servers",
         "upstream.zones",
+        "upstream.authorities",
         "portal.service",
         "portal.reverse",
         "tcp.connections",

@@ -1,6 +1,7 @@
 //! One question at several servers: the likeliest first, the next when that takes too long,
 //! and the first good answer counts.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant as Moment, sleep, sleep_until, timeout};
 
+use crate::dot::Dot;
 use crate::exchange;
 use crate::health::Health;
 use crate::upstream::Server;
@@ -23,16 +25,8 @@ const SOCKETS: usize = 512;
 /// Who asks, and knows how servers are.
 pub(super) struct Racer {
     pub(super) health: Health,
+    pub(super) dot: Dot,
     sockets: Semaphore,
-}
-
-impl Default for Racer {
-    fn default() -> Self {
-        Self {
-            health: Health::default(),
-            sockets: Semaphore::new(SOCKETS),
-        }
-    }
 }
 
 /// Whether a server has said something about the name.
@@ -44,6 +38,15 @@ pub(super) fn good(message: &Message) -> bool {
 }
 
 impl Racer {
+    /// A racer that checks certificates by the authorities in a file.
+    pub(super) fn new(authorities: &Path) -> Self {
+        Self {
+            health: Health::default(),
+            dot: Dot::new(authorities),
+            sockets: Semaphore::new(SOCKETS),
+        }
+    }
+
     /// The first good answer of these servers, or the last of the others.
     pub(super) async fn ask(
         self: &Arc<Self>,
@@ -87,7 +90,7 @@ impl Racer {
         tokio::spawn(async move {
             let _socket = own.sockets.try_acquire().ok()?;
             let started = Instant::now();
-            let asked = timeout(ATTEMPT, exchange::ask(&server, &plain)).await;
+            let asked = timeout(ATTEMPT, exchange::ask(&server, &plain, &own.dot)).await;
             let now = Instant::now();
             match asked {
                 Ok(Ok(message)) => {

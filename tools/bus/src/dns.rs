@@ -32,4 +32,12 @@ pub trait DnsAdmin {
         transfer: &[&str],
     ) -> zbus::Result<String>;
     fn revoke_key(&self, name: &str) -> zbus::Result<()>;
+    fn flush_name(&self, name: &str) -> zbus::Result<()>;
+    fn log_queries(
+        &self,
+        seconds: u32,
+        sample: u32,
+        client: &str,
+        name: &str,
+    ) -> zbus::Result<OwnedFd>;
 }

@@ -7,18 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::hosted::Hosted;
 use crate::keys::Keys;
+use crate::limit::Rules;
 use crate::name::Name;
 use crate::query::Question;
 use crate::respond::Client;
 use crate::zone::Zones;
 
-/// Who is resolved for, and which zones have servers of their own.
+/// Who is resolved for, which zones have servers of their own, and how much others get.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Policy {
     /// Networks: address and length of the prefix.
     pub networks: Vec<(IpAddr, u8)>,
     /// Zones with servers of their own, lower case.
     pub zones: Vec<Name>,
+    /// Limits of answers.
+    pub limit: Rules,
 }
 
 impl Policy {

@@ -1,6 +1,7 @@
 //! `net.guifi.Dns1` on the system bus; the daemon answers questions without the bus too, and
 //! comes back to it when it returns.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,14 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use zbus::{Connection, OwnedFd, connection, interface};
 
+use crate::config::network;
 use crate::hosted::holder::Order;
 use crate::keys::{Keyring, New};
 use crate::name::Name;
 use crate::portal::Feed;
+use crate::querylog::Filter;
 use crate::service::Parts;
+use crate::stats::TYPES;
 use crate::{feed, text};
 
 /// How long the start waits for the bus.
@@ -43,6 +47,32 @@ impl Reads {
 impl Admin {
     fn flush(&self) {
         self.0.forwarder.flush();
+    }
+
+    fn flush_name(&self, name: &str) -> Result<(), Failure> {
+        let name =
+            Name::parse(name).ok_or_else(|| Failure::Invalid(format!("'{name}' is not a name")))?;
+        self.0.forwarder.forget(&name.lower());
+        Ok(())
+    }
+
+    fn log_queries(
+        &self,
+        seconds: u32,
+        sample: u32,
+        client: &str,
+        name: &str,
+    ) -> Result<OwnedFd, Failure> {
+        let filter = Filter {
+            sample: sample.max(1),
+            client: given(client, "a network", network)?,
+            name: given(name, "a name", |name| Some(Name::parse(name)?.lower()))?,
+        };
+        let time = Duration::from_secs(u64::from(seconds));
+        let reading = self.0.log.read(filter, time);
+        Ok(reading
+            .map_err(|e| Failure::Failed(format!("cannot show questions: {e}")))?
+            .into())
     }
 
     async fn take(&self, zone: String) -> Result<u32, Failure> {
@@ -101,6 +131,19 @@ impl Admin {
     }
 }
 
+/// What a text that is not empty stands for.
+fn given<T>(
+    text: &str,
+    what: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let value = read(text).ok_or_else(|| Failure::Invalid(format!("'{text}' is not {what}")))?;
+    Ok(Some(value))
+}
+
 /// The document of `Describe` and of `guifi-dns status --json`; see net.guifi.Dns1(5).
 pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
     let snapshot = parts.board.get();
@@ -124,6 +167,9 @@ pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
         })
         .collect();
     let upstreams = parts.forwarder.upstreams();
+    let (totals, [udp, tcp]) = (parts.totals(), parts.by_transport());
+    let types = TYPES.map(str::to_ascii_lowercase).into_iter();
+    let types: BTreeMap<_, _> = types.zip(totals.types).collect();
     let ((entries, bytes), cache) = parts.forwarder.numbers();
     let servers: Vec<_> = upstreams.servers.iter().map(ToString::to_string).collect();
     json!({
@@ -138,8 +184,10 @@ pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
         "registry_records": overview.records,
         "zones": listed,
         "hosted": parts.hosted(),
-        "upstreams": { "servers": servers, "source": upstreams.source },
-        "counters": parts.totals(),
+        "upstreams": { "servers": servers, "source": upstreams.source, "health": parts.forwarder.health() },
+        "counters": totals,
+        "transports": { "udp": udp.queries, "tcp": tcp.queries },
+        "types": types,
         "cache": {
             "entries": entries,
             "size_bytes": bytes,

@@ -4,6 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::name::Name;
+use crate::query::Question;
+
 /// What an answer depends on: name (lower case), type, and the flags that change it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Key {
@@ -93,6 +96,24 @@ impl Cache {
         *self = Self::new(self.limit);
     }
 
+    /// Forgets what is at or below `name`.
+    pub fn forget(&mut self, name: &Name) {
+        let mut question = Question::default();
+        let labels = name.labels().count();
+        let used = &mut self.used;
+        self.entries.retain(|key, stored| {
+            let known = key.question.split_last_chunk::<2>();
+            let below = known.is_some_and(|(owner, kind)| {
+                question.set(owner, u16::from_be_bytes(*kind))
+                    && question.ends_with(name.wire(), labels)
+            });
+            if below {
+                *used -= size(key, stored);
+            }
+            !below
+        });
+    }
+
     /// Number of answers, and octets.
     pub fn size(&self) -> (usize, usize) {
         (self.entries.len(), self.used)
@@ -145,6 +166,30 @@ mod tests {
         );
         assert!(cache.get(&key(999), now).is_some() && cache.get(&key(0), now).is_none());
         cache.clear();
+        assert_eq!(cache.size(), (0, 0));
+    }
+
+    #[test]
+    fn one_name_is_forgotten_with_those_below_it() {
+        let now = Instant::now();
+        let key = |text: &str| Key {
+            question: [Name::parse(text).unwrap_or_else(Name::root).wire(), &[0, 1]]
+                .concat()
+                .into(),
+            dnssec_ok: false,
+            checking_disabled: false,
+        };
+        let names = ["a.example", "example", "b.a.example", "ba.example"].map(key);
+        let mut cache = Cache::new(10_000);
+        names
+            .iter()
+            .for_each(|key| cache.put(key.clone(), stored(now)));
+        let before = cache.size().1;
+        cache.forget(&Name::parse("a.example").unwrap_or_else(Name::root));
+        let left = names.map(|key| cache.get(&key, now).is_some());
+        assert_eq!(left, [false, true, false, true]);
+        assert!(cache.size().1 < before && cache.size().0 == 2);
+        cache.forget(&Name::root());
         assert_eq!(cache.size(), (0, 0));
     }
 

@@ -65,8 +65,28 @@ pub enum Action {
         #[command(subcommand)]
         action: KeyAction,
     },
-    /// Forget all answers from outside.
-    Flush,
+    /// Show questions as they come, for administrators.
+    Log {
+        /// How long: 90s, 30m, 1h.
+        #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = duration)]
+        time: u32,
+        /// Only one of so many: 1/100.
+        #[arg(long, value_name = "1/N", default_value = "1/1", value_parser = sample)]
+        sample: u32,
+        /// Only those of a client or network.
+        #[arg(long, value_name = "NET", default_value = "")]
+        client: String,
+        /// Only those for a name and the names below it.
+        #[arg(long, value_name = "SUFFIX", default_value = "")]
+        name: String,
+    },
+    /// Show numbers since the start: questions, limits, cache, servers outside, memory.
+    Stats,
+    /// Forget answers from outside: all, or those for a name and the names below it.
+    Flush {
+        /// The name.
+        name: Option<String>,
+    },
 }
 
 /// What to do with keys.
@@ -119,4 +139,45 @@ pub enum ResolvAction {
     Up,
     /// Put back what was there.
     Down,
+}
+
+/// A time as people write it, up to an hour, in seconds.
+fn duration(text: &str) -> Result<u32, String> {
+    let wrong = || "write a number and s, m or h, up to 1h: 90s, 30m".to_owned();
+    let at = text.len().saturating_sub(1);
+    let (number, unit) = text.split_at_checked(at).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let time = number.checked_mul(seconds);
+    time.filter(|time| (1..=3600).contains(time))
+        .ok_or_else(wrong)
+}
+
+/// The share of questions to show: one of how many.
+fn sample(text: &str) -> Result<u32, String> {
+    let number = text.strip_prefix("1/").and_then(|n| n.parse().ok());
+    let number = number.filter(|&n| n > 0);
+    number.ok_or_else(|| "write 1/N: 1/100".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_shares_are_read() {
+        assert_eq!((duration("90s"), duration("1h")), (Ok(90), Ok(3600)));
+        for wrong in ["", "s", "0s", "90", "61m", "-1s", "4294967296s", "1ñ"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((sample("1/1"), sample("1/100")), (Ok(1), Ok(100)));
+        for wrong in ["", "1", "2/3", "1/0", "1/-1", "1/x"] {
+            assert!(sample(wrong).is_err(), "{wrong}");
+        }
+    }
 }

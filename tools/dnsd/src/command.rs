@@ -1,6 +1,7 @@
 //! `guifi-dns`: what the daemon says about itself, and what it answers.
 
 mod key;
+mod live;
 
 use std::io::{Read as _, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -56,12 +57,27 @@ fn run(cli: &Command, out: &mut impl Write) -> Result<(), Error> {
         }
         Action::Query { name, r#type } => query(cli.json, name, r#type, out),
         Action::Key { action } => key::run(cli.json, action, out),
-        Action::Flush => block_on(async {
+        Action::Log {
+            time,
+            sample,
+            client,
+            name,
+        } => live::log(cli.json, [*time, *sample], client, name, out),
+        Action::Stats => {
+            let document = live::numbers(&describe()?)?;
+            print(out, cli.json.then_some(&document), || {
+                live::stats(&document)
+            })
+        }
+        Action::Flush { name } => block_on(async {
             let attempt = |e| guifi_bus::error("cannot flush the cache", e);
             let admin = DnsAdminProxy::new(&connect().await?)
                 .await
                 .map_err(attempt)?;
-            admin.flush().await.map_err(attempt)
+            match name {
+                Some(name) => admin.flush_name(name).await.map_err(attempt),
+                None => admin.flush().await.map_err(attempt),
+            }
         }),
     }
 }

@@ -1,7 +1,7 @@
 //! `dnsd.toml`: as written, and as checked.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use crate::hosted::View;
 use crate::hosted::spec::{Access, Server, Source, Spec};
+use crate::limit::{FASTEST, Rules};
 use crate::name::Name;
+use crate::upstream::{self, address};
 
 /// The file as written; see guifi-dnsd.toml(5).
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -23,17 +25,29 @@ pub struct Written {
     cache_bytes: usize,
     upstream: WrittenUpstream,
     tcp: WrittenTcp,
+    limit: WrittenLimit,
     portal: WrittenPortal,
     zones: BTreeMap<String, WrittenZone>,
     transfer: Vec<String>,
     notify: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 struct WrittenUpstream {
     servers: Vec<String>,
     zones: BTreeMap<String, Vec<String>>,
+    authorities: PathBuf,
+}
+
+impl Default for WrittenUpstream {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            zones: BTreeMap::new(),
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -42,6 +56,16 @@ struct WrittenTcp {
     connections: usize,
     per_client: usize,
     idle_seconds: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenLimit {
+    per_answer: u32,
+    per_network: u32,
+    slip: u32,
+    known: bool,
+    except: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -79,6 +103,7 @@ impl Default for Written {
             cache_bytes: 2 << 20,
             upstream: WrittenUpstream::default(),
             tcp: WrittenTcp::default(),
+            limit: WrittenLimit::default(),
             portal: WrittenPortal::default(),
             zones: BTreeMap::new(),
             transfer: Vec::new(),
@@ -97,6 +122,39 @@ impl Default for WrittenTcp {
     }
 }
 
+impl Default for WrittenLimit {
+    fn default() -> Self {
+        let rules = Rules::default();
+        Self {
+            per_answer: rules.per_answer,
+            per_network: rules.per_network,
+            slip: rules.slip,
+            known: rules.known,
+            except: Vec::new(),
+        }
+    }
+}
+
+impl WrittenLimit {
+    fn check(&self) -> Result<Rules, Error> {
+        for (key, rate) in [
+            ("limit.per_answer", self.per_answer),
+            ("limit.per_network", self.per_network),
+        ] {
+            if rate > FASTEST {
+                return Err(wrong(key, &rate.to_string(), &format!("at most {FASTEST}")));
+            }
+        }
+        Ok(Rules {
+            per_answer: self.per_answer,
+            per_network: self.per_network,
+            slip: self.slip,
+            known: self.known,
+            except: networks("limit.except", &self.except)?,
+        })
+    }
+}
+
 /// The configuration as the daemon uses it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -111,15 +169,19 @@ pub struct Settings {
     /// Octets of the cache.
     pub cache_bytes: usize,
     /// Servers to forward to; empty: those that the system had.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<upstream::Server>,
+    /// The PEM file with the authorities for certificates of servers.
+    pub authorities: PathBuf,
     /// Zones (lower case) with servers of their own.
-    pub zones: BTreeMap<Name, Vec<SocketAddr>>,
+    pub zones: BTreeMap<Name, Vec<upstream::Server>>,
     /// Open TCP connections, in all.
     pub tcp_connections: usize,
     /// Open TCP connections of one address.
     pub tcp_per_client: usize,
     /// How long a silent TCP connection is kept.
     pub tcp_idle: Duration,
+    /// Limits of answers on UDP.
+    pub limit: Rules,
     /// Zones that are hosted here.
     pub hosted: Vec<Spec>,
     /// What is taken from the portal.
@@ -168,23 +230,30 @@ impl Settings {
         if written.tcp.connections == 0 || written.tcp.per_client == 0 {
             return Err(wrong("tcp", "0", "at least one connection"));
         }
+        let authorities = written.upstream.authorities.clone();
+        if !authorities.is_absolute() {
+            let text = authorities.display().to_string();
+            return Err(wrong("upstream.authorities", &text, "an absolute path"));
+        }
         let mut zones = BTreeMap::new();
-        for (zone, servers) in &written.upstream.zones {
+        for (zone, texts) in &written.upstream.zones {
             let name = Name::parse(zone).filter(|_| zone.is_ascii());
             let name = name.ok_or_else(|| wrong("upstream.zones", zone, "a domain name"))?;
-            zones.insert(name.lower(), addresses("upstream.zones", servers)?);
+            zones.insert(name.lower(), upstreams("upstream.zones", texts)?);
         }
         Ok(Self {
             workers,
             allow: networks("allow", &written.allow)?,
-            servers: addresses("upstream.servers", &written.upstream.servers)?,
+            servers: upstreams("upstream.servers", &written.upstream.servers)?,
             zones,
+            authorities,
             listen: written.listen,
             port: written.port,
             cache_bytes: written.cache_bytes,
             tcp_connections: written.tcp.connections,
             tcp_per_client: written.tcp.per_client,
             tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
+            limit: written.limit.check()?,
             hosted: written.zones.iter().map(hosted).collect::<Result<_, _>>()?,
             portal: Some(Portal {
                 service: written.portal.service,
@@ -220,14 +289,9 @@ fn wrong(key: &str, value: &str, wanted: &str) -> Error {
     Error::new(Kind::Config, message)
 }
 
-/// `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
-fn address(text: &str) -> Option<SocketAddr> {
-    let plain = text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53));
-    plain.ok().or_else(|| text.parse().ok())
-}
-
-fn addresses(key: &str, texts: &[String]) -> Result<Vec<SocketAddr>, Error> {
-    let one = |text: &String| address(text).ok_or_else(|| wrong(key, text, "an address"));
+fn upstreams(key: &str, texts: &[String]) -> Result<Vec<upstream::Server>, Error> {
+    let one =
+        |text: &String| upstream::Server::parse(text).ok_or_else(|| wrong(key, text, "an address"));
     texts.iter().map(one).collect()
 }
 
@@ -240,7 +304,7 @@ fn servers(key: &str, texts: &[String]) -> Result<Vec<Server>, Error> {
             [place, "key", name] => (place, Some(key_name(name)?)),
             _ => return None,
         };
-        let address = address(place)?;
+        let address = address(place, 53)?;
         Some(Server { address, key: name })
     };
     let wanted = "an address, perhaps with 'key NAME' behind it";
@@ -275,7 +339,8 @@ fn access(key: &str, texts: &[String]) -> Result<Access, Error> {
     Ok(access)
 }
 
-fn network(text: &str) -> Option<(IpAddr, u8)> {
+/// `ADDRESS` or `ADDRESS/LENGTH`.
+pub(crate) fn network(text: &str) -> Option<(IpAddr, u8)> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address.parse().ok()?, length.parse().ok()?),
         None => (text.parse().ok()?, 128),
@@ -288,73 +353,4 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn check(text: &str) -> Result<Settings, Error> {
-        Settings::check(toml::from_str(text).unwrap())
-    }
-
-    #[test]
-    fn the_example_shows_every_default() {
-        let uncommented = guifi_testing::example("dnsd");
-        let written: Written = toml::from_str(&uncommented).unwrap();
-        assert_eq!(written, Written::default());
-        let keys: toml::Table = toml::from_str(&uncommented).unwrap();
-        assert_eq!(keys.len(), 11, "every key is shown: {keys:?}");
-    }
-
-    #[test]
-    fn wrong_values_name_their_key() {
-        for (text, key) in [
-            ("port = 0", "port"),
-            ("workers = 65", "workers"),
-            ("allow = ['10.0.0.0/33']", "allow"),
-            ("allow = ['x']", "allow"),
-            ("[upstream]\nservers = ['dns']", "upstream.servers"),
-            ("[upstream.zones]\n'a..b' = ['10.0.0.1']", "upstream.zones"),
-            ("[zones.'a..b']\nfile = '/x'", "zones"),
-            ("[zones.'.']\nfile = '/x'", "zones"),
-            ("[zones.a]\nfile = 'x'", "zones"),
-            ("[zones.a]", "zones"),
-            ("[zones.a]\nfile = '/x'\ntransfer = ['x']", "zones.transfer"),
-            ("notify = ['x']", "notify"),
-            ("notify = ['10.0.0.1 key']", "notify"),
-            ("transfer = ['key a b']", "transfer"),
-            ("transfer = ['key a..b']", "transfer"),
-        ] {
-            let error = check(text).unwrap_err();
-            assert_eq!(error.kind(), Kind::Config);
-            assert!(error.to_string().contains(&format!("'{key}'")), "{error}");
-        }
-    }
-
-    #[test]
-    fn keys_stand_beside_networks_and_servers() {
-        let text =
-            "transfer = ['10.0.0.0/8', 'key Backup.']\nnotify = ['10.0.0.1:54  key backup', '::1']";
-        let settings = check(text).unwrap();
-        let key = Name::parse("backup").unwrap();
-        assert_eq!(settings.transfer.keys, std::slice::from_ref(&key));
-        assert_eq!(settings.transfer.networks.len(), 1);
-        let stranger = "192.0.2.1".parse().unwrap();
-        assert!(settings.transfer.allows(stranger, Some(&key)));
-        assert!(!settings.transfer.allows(stranger, None));
-        assert_eq!(settings.notify[0].key, Some(key));
-        assert_eq!(settings.notify[0].address.port(), 54);
-        assert_eq!(settings.notify[1].key, None);
-    }
-
-    #[test]
-    fn networks_and_servers_are_read() {
-        let text = "allow = ['10.0.0.0/8', 'fd00::1']\n[upstream]\nservers = ['9.9.9.9', '[::1]:54']\n\
-                    zones = { 'Corp.example' = ['10.0.0.1:5353'] }";
-        let settings = check(text).unwrap();
-        assert_eq!(settings.allow[0], ("10.0.0.0".parse().unwrap(), 8));
-        assert_eq!(settings.allow[1].1, 128);
-        assert_eq!(settings.servers[0], "9.9.9.9:53".parse().unwrap());
-        let zone = Name::parse("corp.example").unwrap();
-        assert_eq!(settings.zones[&zone], ["10.0.0.1:5353".parse().unwrap()]);
-    }
-}
+mod tests;

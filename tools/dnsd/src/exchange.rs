@@ -2,24 +2,41 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use hickory_proto::op::Message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
 
+use crate::dot::Dot;
 use crate::encode::HEADER;
 use crate::query::{Kind, Question};
+use crate::upstream::Server;
 use crate::zone::UDP_LIMIT;
+
+/// How long until a question is sent again, the first time; doubled for each further one.
+const RESEND: Duration = Duration::from_millis(700);
+/// Length of questions over TLS: a multiple of this.
+const PADDED: usize = 128;
+/// Answers to other questions until somebody seems to be guessing.
+const GUESSES: usize = 8;
 
 /// Asks `server` what the plain query asks.
 ///
 /// # Errors
 /// Those of the network; an answer that is none.
-pub async fn ask(server: SocketAddr, plain: &[u8]) -> io::Result<Message> {
-    let query = Disguised::new(plain)?;
-    match by_udp(server, &query).await? {
+pub async fn ask(server: &Server, plain: &[u8], dot: &Dot) -> io::Result<Message> {
+    let mut query = Disguised::new(plain)?;
+    if server.tls.is_some() {
+        query.pad();
+        let answer = dot.ask(server, &query.bytes).await?;
+        query.bytes[..2].copy_from_slice(answer.first_chunk::<2>().unwrap_or(&[0; 2]));
+        return query.read(&answer);
+    }
+    match by_udp(server.address, &query).await? {
         Some(answer) if !answer.metadata.truncation => Ok(answer),
-        _ => by_tcp(server, &query).await,
+        _ => by_tcp(server.address, &query).await,
     }
 }
 
@@ -55,6 +72,27 @@ impl Disguised {
         Ok(Self { bytes, end })
     }
 
+    /// Adds octets up to a multiple of 128, so that the length tells little of the question
+    /// (RFC 7830, RFC 8467).
+    fn pad(&mut self) {
+        let bare = self.bytes.len() + 4;
+        let padding = bare.next_multiple_of(PADDED) - bare;
+        let [high, low] = (padding as u16).to_be_bytes(); // below 128
+        let end = self.bytes.len();
+        self.bytes[end - 2..].copy_from_slice(&(padding as u16 + 4).to_be_bytes());
+        self.bytes.extend_from_slice(&[0, 12, high, low]);
+        self.bytes.resize(end + 4 + padding, 0);
+    }
+
+    /// Reads an answer that came on a connection.
+    fn read(&self, answer: &[u8]) -> io::Result<Message> {
+        if self.matches(answer).is_none() {
+            let text = "an answer to another question";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Message::from_vec(answer).map_err(io::Error::other)
+    }
+
     /// Whether `answer` is to this query: `Some(false)` if only the letter case differs.
     fn matches(&self, answer: &[u8]) -> Option<bool> {
         let (header, question) = (answer.get(..HEADER)?, answer.get(HEADER..self.end)?);
@@ -77,14 +115,22 @@ async fn by_udp(server: SocketAddr, query: &Disguised) -> io::Result<Option<Mess
     socket.connect(server).await?; // the kernel drops what comes from elsewhere
     socket.send(&query.bytes).await?;
     let mut buffer = vec![0; 4096];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        match query.matches(&buffer[..length]) {
-            Some(true) => return Ok(Message::from_vec(&buffer[..length]).ok()),
+    let mut pause = RESEND;
+    let mut guesses = 0;
+    while guesses < GUESSES {
+        let Ok(received) = timeout(pause, socket.recv(&mut buffer)).await else {
+            socket.send(&query.bytes).await?; // it was lost, as happens by radio
+            pause *= 2;
+            continue;
+        };
+        let answer = &buffer[..received?];
+        match query.matches(answer) {
+            Some(true) => return Ok(Message::from_vec(answer).ok()),
             Some(false) => return Ok(None),
-            None => {} // forged, or late: the right one may still come
+            None => guesses += 1, // forged, or broken: the right one may still come
         }
     }
+    Ok(None)
 }
 
 async fn by_tcp(server: SocketAddr, query: &Disguised) -> io::Result<Message> {
@@ -96,11 +142,5 @@ async fn by_tcp(server: SocketAddr, query: &Disguised) -> io::Result<Message> {
     let length = stream.read_u16().await?;
     let mut answer = vec![0; usize::from(length)];
     stream.read_exact(&mut answer).await?;
-    if query.matches(&answer).is_none() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "an answer to another question",
-        ));
-    }
-    Message::from_vec(&answer).map_err(io::Error::other)
+    query.read(&answer)
 }

@@ -1,38 +1,35 @@
 //! Names that are not ours: asked at the upstream servers from random ports with random
 //! identifiers and letter case (RFC 5452), remembered, and never for strangers.
 
+mod race;
+mod reply;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use guifi_core::Root;
-use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
-use hickory_proto::rr::RData;
+use hickory_proto::op::{Message, ResponseCode};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::cache::{Cache, Key, Stored};
 use crate::config::Settings;
-use crate::exchange;
+use crate::health::Report;
 use crate::name::Name;
 use crate::query::{Kind, Question};
-use crate::respond::{TCP_LIMIT, Transport, error_header, plain_form};
-use crate::upstream::{self, Upstreams};
-use crate::zone::UDP_LIMIT;
+use crate::respond::{Transport, error_header, limit, plain_form};
+use crate::upstream::{self, Server, Upstreams};
+use race::Racer;
+use reply::{deliver, store};
 
-/// How long all attempts at one question may take; clients give up after five seconds.
-const PATIENCE: Duration = Duration::from_millis(4500);
-/// How long one server has to answer.
-const ATTEMPT: Duration = Duration::from_millis(1500);
 /// Questions under way at once.
 const FLIGHTS: usize = 512;
 /// How often the system's files are looked at again, at most.
 const LOOK: Duration = Duration::from_secs(10);
-/// The longest lives of an answer and of "no such name".
-const MAX_LIFE: u32 = 86_400;
-const MAX_NEGATIVE_LIFE: u32 = 900;
-/// Time to live of an answer past its life.
-const STALE_TTL: u32 = 30;
+/// How long a client waits for a fresh answer if there is an old one (RFC 8767 section 5).
+const STALE_WAIT: Duration = Duration::from_millis(1800);
 
 type Answer = Option<Arc<Stored>>;
 
@@ -41,6 +38,7 @@ pub struct Forwarder {
     root: Root,
     state: Mutex<State>,
     cache: Mutex<Cache>,
+    racer: Arc<Racer>,
     flights: Mutex<HashMap<Key, watch::Receiver<Option<Answer>>>>,
     counts: Mutex<Counts>,
 }
@@ -48,7 +46,7 @@ pub struct Forwarder {
 struct State {
     settings: Settings,
     /// Zones of others that the portal names, lower case.
-    elsewhere: BTreeMap<Name, Vec<SocketAddr>>,
+    elsewhere: BTreeMap<Name, Vec<Server>>,
     own: Vec<SocketAddr>,
     upstreams: Arc<Upstreams>,
     looked: Option<Instant>,
@@ -72,9 +70,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Those of `servers` that are not we ourselves.
-fn others(servers: &[SocketAddr], own: &[SocketAddr]) -> Vec<SocketAddr> {
-    let other = |server: &&SocketAddr| !own.contains(server);
-    servers.iter().filter(other).copied().collect()
+fn others(servers: &[Server], own: &[SocketAddr]) -> Vec<Server> {
+    let other = |server: &&Server| !own.contains(&server.address);
+    servers.iter().filter(other).cloned().collect()
 }
 
 impl Forwarder {
@@ -90,6 +88,7 @@ impl Forwarder {
                 upstreams: Arc::default(),
                 looked: None,
             }),
+            racer: Arc::new(Racer::new(&settings.authorities)),
             flights: Mutex::default(),
             counts: Mutex::default(),
         })
@@ -99,13 +98,18 @@ impl Forwarder {
     pub fn reconfigure(&self, settings: &Settings) {
         let mut state = lock(&self.state);
         lock(&self.cache).resize(settings.cache_bytes);
+        self.racer.dot.reconfigure(&settings.authorities);
         state.settings = settings.clone();
         state.looked = None;
     }
 
     /// Says where zones of others are asked for, as far as the configuration does not.
     pub fn elsewhere(&self, zones: BTreeMap<Name, Vec<SocketAddr>>) {
-        lock(&self.state).elsewhere = zones;
+        let servers = |servers: Vec<SocketAddr>| servers.into_iter().map(Server::from).collect();
+        let zones = zones
+            .into_iter()
+            .map(|(zone, addresses)| (zone, servers(addresses)));
+        lock(&self.state).elsewhere = zones.collect();
     }
 
     /// Says at which addresses we answer ourselves, and so must not ask.
@@ -120,13 +124,7 @@ impl Forwarder {
         let mut state = lock(&self.state);
         if state.looked.is_none_or(|looked| looked.elapsed() > LOOK) {
             let own = |server: SocketAddr| state.own.contains(&server);
-            let configured: Vec<_> = state
-                .settings
-                .servers
-                .iter()
-                .copied()
-                .filter(|s| !own(*s))
-                .collect();
+            let configured = others(&state.settings.servers, &state.own);
             let found = if state.settings.servers.is_empty() {
                 upstream::find(&self.root, own)
             } else {
@@ -149,9 +147,20 @@ impl Forwarder {
         (lock(&self.cache).size(), *lock(&self.counts))
     }
 
+    /// How the servers in use are.
+    pub fn health(&self) -> Vec<Report> {
+        let servers = &self.upstreams().servers;
+        self.racer.health.report(servers, Instant::now())
+    }
+
     /// Forgets all answers.
     pub fn flush(&self) {
         lock(&self.cache).clear();
+    }
+
+    /// Forgets the answers for `name` (in lower case) and the names below it.
+    pub fn forget(&self, name: &Name) {
+        lock(&self.cache).forget(name);
     }
 
     /// Answers `message`, a query that is not ours: asked at `at`, or, if that is empty, at the
@@ -182,27 +191,25 @@ impl Forwarder {
         let servers = if at.is_empty() {
             self.servers(&question)
         } else {
-            others(at, &lock(&self.state).own)
+            let at: Vec<_> = at.iter().copied().map(Server::from).collect();
+            others(&at, &lock(&self.state).own)
         };
         let now = Instant::now();
         let known = lock(&self.cache).get(&key, now);
-        let stored = match known.filter(|stored| stored.fresh(now)) {
-            Some(stored) => {
+        let stored = match known {
+            Some(stored) if stored.fresh(now) => {
                 lock(&self.counts).hits += 1;
                 Some(stored)
             }
+            Some(old) => Some(self.refresh(key, plain, servers, old).await),
             None => self.fetch(key, plain, servers).await,
         };
-        let limit = match (transport, question.edns) {
-            (Transport::Tcp, _) => TCP_LIMIT,
-            (Transport::Udp, None) => 512,
-            (Transport::Udp, Some(edns)) => usize::from(edns.size).clamp(512, UDP_LIMIT),
-        };
+        let limit = limit(&query, transport);
         deliver(&query, asked, stored.as_deref(), limit)
             .unwrap_or_else(|| error_header(message, ResponseCode::ServFail).to_vec())
     }
 
-    fn servers(&self, question: &Question) -> Vec<SocketAddr> {
+    fn servers(&self, question: &Question) -> Vec<Server> {
         let state = lock(&self.state);
         let inside = |zone: &&Name| question.ends_with(zone.wire(), zone.labels().count());
         for zones in [&state.settings.zones, &state.elsewhere] {
@@ -218,9 +225,28 @@ impl Forwarder {
         self.upstreams().servers.clone()
     }
 
+    /// Asks outside although there is an old answer, which serves if the new one takes long.
+    async fn refresh(
+        self: &Arc<Self>,
+        key: Key,
+        plain: Vec<u8>,
+        servers: Vec<Server>,
+        old: Arc<Stored>,
+    ) -> Arc<Stored> {
+        let away = self.racer.health.all_down(&servers, Instant::now());
+        let wait = if away { Duration::ZERO } else { STALE_WAIT };
+        match timeout(wait, self.fetch(key, plain, servers)).await {
+            Ok(Some(answer)) => answer,
+            _ => {
+                lock(&self.counts).stale += 1;
+                old
+            }
+        }
+    }
+
     /// Asks outside; equal questions at one time are asked once, which also ends a circle of
     /// servers that ask each other.
-    async fn fetch(self: &Arc<Self>, key: Key, plain: Vec<u8>, servers: Vec<SocketAddr>) -> Answer {
+    async fn fetch(self: &Arc<Self>, key: Key, plain: Vec<u8>, servers: Vec<Server>) -> Answer {
         let mut flight = {
             let mut flights = lock(&self.flights);
             match flights.get(&key) {
@@ -235,7 +261,7 @@ impl Forwarder {
                     let own = self.clone();
                     // A task of its own: it goes on when the client has gone.
                     tokio::spawn(async move {
-                        let answer = own.ask(&key, &plain, &servers).await;
+                        let answer = own.ask(&key, &plain.into(), &servers).await;
                         lock(&own.flights).remove(&key);
                         landed.send_replace(Some(answer));
                     });
@@ -247,135 +273,24 @@ impl Forwarder {
         landed.as_ref()?.clone()
     }
 
-    async fn ask(&self, key: &Key, plain: &[u8], servers: &[SocketAddr]) -> Answer {
+    async fn ask(&self, key: &Key, plain: &Arc<[u8]>, servers: &[Server]) -> Answer {
         lock(&self.counts).misses += 1;
-        let deadline = Instant::now() + PATIENCE;
-        let mut last = None;
-        // Twice around: the first may have been lost.
-        for server in servers.iter().chain(servers) {
-            let left = deadline
-                .saturating_duration_since(Instant::now())
-                .min(ATTEMPT);
-            if left.is_zero() {
-                break;
+        let answer = self.racer.ask(servers, plain).await;
+        let known = answer.as_ref().is_some_and(race::good);
+        let stored = answer
+            .and_then(|message| store(message, plain))
+            .map(Arc::new);
+        if known {
+            if let Some(stored) = stored.clone().filter(|stored| !stored.life.is_zero()) {
+                lock(&self.cache).put(key.clone(), stored);
             }
-            match tokio::time::timeout(left, exchange::ask(*server, plain)).await {
-                Ok(Ok(message)) => match message.metadata.response_code {
-                    ResponseCode::NoError | ResponseCode::NXDomain => {
-                        let stored = store(message).map(Arc::new);
-                        if let Some(stored) = stored.clone().filter(|s| !s.life.is_zero()) {
-                            lock(&self.cache).put(key.clone(), stored);
-                        }
-                        return stored;
-                    }
-                    _ => last = store(message).map(Arc::new),
-                },
-                Ok(Err(e)) => log::debug!("{server}: {e}"),
-                Err(_) => log::debug!("{server}: no answer"),
-            }
+            return stored;
         }
-        if let Some(old) = lock(&self.cache).get(key, Instant::now()) {
-            lock(&self.counts).stale += 1;
-            return Some(old);
+        // Better old than none (RFC 8767).
+        if lock(&self.cache).get(key, Instant::now()).is_some() {
+            return None;
         }
         lock(&self.counts).failures += 1;
-        last
+        stored
     }
-}
-
-/// An answer as it is kept: without EDNS, and with the shortest of its lives.
-fn store(mut message: Message) -> Option<Stored> {
-    message.edns = None;
-    message.signature = None;
-    let negative = message.answers.is_empty();
-    let life = if negative {
-        let soa = message
-            .authorities
-            .iter()
-            .find_map(|record| match &record.data {
-                RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
-                _ => None,
-            });
-        soa.unwrap_or(0).min(MAX_NEGATIVE_LIFE)
-    } else {
-        let all = message.answers.iter().chain(&message.authorities);
-        all.map(|record| record.ttl)
-            .min()
-            .unwrap_or(0)
-            .min(MAX_LIFE)
-    };
-    let good = matches!(
-        message.metadata.response_code,
-        ResponseCode::NoError | ResponseCode::NXDomain
-    );
-    Some(Stored {
-        message: message.to_vec().ok()?,
-        since: Instant::now(),
-        life: Duration::from_secs(u64::from(if good { life } else { 0 })),
-    })
-}
-
-/// The answer for one client: its question as it wrote it, lives counted down, cut to `limit`.
-fn deliver(
-    query: &Message,
-    asked: &Query,
-    stored: Option<&Stored>,
-    limit: usize,
-) -> Option<Vec<u8>> {
-    let mut answer = match stored {
-        Some(stored) => {
-            let mut answer = Message::from_vec(&stored.message).ok()?;
-            let age = u32::try_from(stored.since.elapsed().as_secs()).unwrap_or(u32::MAX);
-            let fresh = stored.fresh(Instant::now()) || stored.life.is_zero();
-            let sections = [
-                &mut answer.answers,
-                &mut answer.authorities,
-                &mut answer.additionals,
-            ];
-            for record in sections.into_iter().flatten() {
-                record.ttl = if fresh {
-                    record.ttl.saturating_sub(age)
-                } else {
-                    STALE_TTL
-                };
-                if record.name == asked.name {
-                    record.name = asked.name.clone(); // equal but for its letter case
-                }
-            }
-            answer
-        }
-        None => {
-            let mut failed = Message::response(query.metadata.id, query.metadata.op_code);
-            failed.metadata.response_code = ResponseCode::ServFail;
-            failed
-        }
-    };
-    answer.metadata.id = query.metadata.id;
-    answer.metadata.message_type = MessageType::Response;
-    answer.metadata.authoritative = false;
-    answer.metadata.authentic_data = false; // we did not check
-    answer.metadata.truncation = false;
-    answer.metadata.recursion_desired = query.metadata.recursion_desired;
-    answer.metadata.recursion_available = true;
-    answer.metadata.checking_disabled = query.metadata.checking_disabled;
-    answer.queries = vec![asked.clone()];
-    if let Some(theirs) = &query.edns {
-        let mut edns = Edns::new();
-        edns.set_max_payload(UDP_LIMIT as u16);
-        edns.set_dnssec_ok(theirs.flags().dnssec_ok);
-        answer.set_edns(edns);
-    }
-    let bytes = answer.to_vec().ok()?;
-    if bytes.len() <= limit {
-        return Some(bytes);
-    }
-    answer.additionals.clear();
-    let bytes = answer.to_vec().ok()?;
-    if bytes.len() <= limit {
-        return Some(bytes);
-    }
-    answer.answers.clear();
-    answer.authorities.clear();
-    answer.metadata.truncation = true;
-    answer.to_vec().ok()
 }

@@ -102,7 +102,12 @@ impl Listener {
         let mut networks = links::networks(&addresses);
         networks.extend(&settings.allow);
         let zones = settings.zones.keys().cloned().collect();
-        let policy = crate::board::Policy { networks, zones };
+        let limit = settings.limit.clone();
+        let policy = crate::board::Policy {
+            networks,
+            zones,
+            limit,
+        };
         if *self.board.get().policy != policy {
             self.board
                 .change(|snapshot| snapshot.policy = Arc::new(policy));

@@ -3,6 +3,7 @@
 //! Plain is one question of class IN in a message with operation code QUERY that holds nothing
 //! else but at most one OPT record (RFC 6891).
 
+use crate::cookie::Cookie;
 use crate::encode::{HEADER, rtype};
 use crate::name::MAX_NAME;
 
@@ -18,12 +19,14 @@ pub struct Edns {
     pub version: u8,
     /// DNSSEC records are wanted.
     pub dnssec_ok: bool,
+    /// The first cookie among the options.
+    pub cookie: Option<Cookie>,
 }
 
 /// A question, reused for one message after another.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Type asked for.
+    /// Type asked for; 0 if the message was not plain.
     pub rtype: u16,
     /// EDNS, if the sender speaks it.
     pub edns: Option<Edns>,
@@ -41,6 +44,8 @@ pub enum Kind {
     Plain,
     /// A query of some other form.
     Unusual,
+    /// A query with an OPT record that is none.
+    Broken,
     /// Not a query at all: no answer.
     Noise,
 }
@@ -61,6 +66,7 @@ impl Default for Question {
 impl Question {
     /// Reads `message`.
     pub fn read(&mut self, message: &[u8]) -> Kind {
+        (self.edns, self.rtype) = (None, 0);
         let Some(header) = message.get(..HEADER) else {
             return Kind::Noise;
         };
@@ -80,10 +86,9 @@ impl Question {
             return Kind::Unusual;
         };
         self.rtype = u16::from_be_bytes([type_high, type_low]);
-        self.edns = None;
         match (header[11], rest) {
             (0, []) => Kind::Plain,
-            (1, rest) if self.read_edns(rest) => Kind::Plain,
+            (1, rest) => self.read_edns(rest),
             _ => Kind::Unusual,
         }
     }
@@ -122,34 +127,42 @@ impl Question {
         Some(self.length)
     }
 
-    fn read_edns(&mut self, record: &[u8]) -> bool {
+    fn read_edns(&mut self, record: &[u8]) -> Kind {
         let Some((head, mut options)) = record.split_first_chunk::<11>() else {
-            return false;
+            return Kind::Unusual;
         };
         let length = usize::from(u16::from_be_bytes([head[9], head[10]]));
         if head[0] != 0
             || u16::from_be_bytes([head[1], head[2]]) != rtype::OPT
             || options.len() != length
         {
-            return false;
+            return Kind::Unusual;
         }
-        // The options are not looked at, but they have to be whole.
+        let mut cookie = None;
+        // The others are not looked at, but they have to be whole.
         while !options.is_empty() {
             let Some((option, rest)) = options.split_first_chunk::<4>() else {
-                return false;
+                return Kind::Broken;
             };
             let length = usize::from(u16::from_be_bytes([option[2], option[3]]));
-            let Some(rest) = rest.get(length..) else {
-                return false;
+            let Some((data, rest)) = rest.split_at_checked(length) else {
+                return Kind::Broken;
             };
+            if option[..2] == Cookie::OPTION.to_be_bytes() && cookie.is_none() {
+                cookie = Cookie::read(data);
+                if cookie.is_none() {
+                    return Kind::Broken;
+                }
+            }
             options = rest;
         }
         self.edns = Some(Edns {
             size: u16::from_be_bytes([head[3], head[4]]),
             version: head[6],
             dnssec_ok: head[7] & 0x80 != 0,
+            cookie,
         });
-        true
+        Kind::Plain
     }
 
     /// Number of labels of the name.

@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name as WireName, RData, Record, RecordType};
 use crate::board::Snapshot;
 use crate::forward::Forwarder;
 use crate::query::{Kind, Question};
-use crate::respond::{Client, Outcome, TCP_LIMIT, Transport, error_header, plain_form, respond};
+use crate::respond::{Client, Outcome, Transport, error_header, limit, plain_form, respond};
 use crate::zone::UDP_LIMIT;
 
 /// Steps from zone to zone.
@@ -56,7 +56,7 @@ fn begins_here(snapshot: &Snapshot, message: &[u8]) -> bool {
             .ok()
             .and_then(|query| plain_form(&query))
             .is_some_and(|plain| question.read(&plain) == Kind::Plain),
-        Kind::Noise => false,
+        Kind::Broken | Kind::Noise => false,
     };
     plain && snapshot.hosted(true).find(&question).is_some()
 }
@@ -165,17 +165,13 @@ fn deliver(query: &Message, asked: &Query, end: Message, transport: Transport) -
     answer.metadata.checking_disabled = query.metadata.checking_disabled;
     answer.queries = vec![asked.clone()];
     answer.edns = None;
-    let size = query.edns.as_ref().map(|theirs| {
+    if let Some(theirs) = &query.edns {
         let mut edns = Edns::new();
         edns.set_max_payload(UDP_LIMIT as u16);
         edns.set_dnssec_ok(theirs.flags().dnssec_ok);
         answer.set_edns(edns);
-        usize::from(theirs.max_payload())
-    });
-    let limit = match transport {
-        Transport::Tcp => TCP_LIMIT,
-        Transport::Udp => size.unwrap_or(512).clamp(512, UDP_LIMIT),
-    };
+    }
+    let limit = limit(query, transport);
     let bytes = answer.to_vec().ok()?;
     if bytes.len() <= limit {
         return Some(bytes);

@@ -5,10 +5,12 @@ mod answer;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::DNSClass;
+use serde::Serialize;
 
 pub(crate) use answer::{Answer, Code, flag};
 
 use crate::board::Snapshot;
+use crate::cookie::Cookie;
 use crate::encode::{HEADER, rtype};
 use crate::hosted;
 use crate::query::{Edns as Told, Kind, Question};
@@ -25,7 +27,8 @@ const OPT: usize = 11;
 pub const TCP_LIMIT: usize = 65_535;
 
 /// The way a message came.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// A datagram.
     Udp,
@@ -34,7 +37,8 @@ pub enum Transport {
 }
 
 /// What becomes of a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Answered with records.
     Answer,
@@ -56,6 +60,10 @@ pub enum Outcome {
     Forward,
     /// No answer.
     Drop,
+    /// No answer: too many for one network.
+    Limited,
+    /// The same, but told to come by TCP or with a cookie.
+    Slipped,
 }
 
 /// Who asks.
@@ -80,6 +88,7 @@ pub fn respond(
     match question.read(message) {
         Kind::Plain => plain(snapshot, question, message, transport, client, out),
         Kind::Unusual => unusual(snapshot, question, message, transport, client, out),
+        Kind::Broken => malformed(message, out),
         Kind::Noise => Outcome::Drop,
     }
 }
@@ -96,7 +105,7 @@ fn plain(
         question,
         message,
         known: client.known,
-        limit: limit(transport, question.edns),
+        limit: largest(transport, question.edns),
         out,
     };
     if question.edns.is_some_and(|edns| edns.version != 0) {
@@ -154,7 +163,7 @@ fn names_a_box(zones: &Zones, apex: &Apex, question: &Question) -> bool {
 }
 
 /// Octets that an answer may have.
-fn limit(transport: Transport, edns: Option<Told>) -> usize {
+fn largest(transport: Transport, edns: Option<Told>) -> usize {
     match (transport, edns) {
         (Transport::Tcp, _) => TCP_LIMIT,
         (Transport::Udp, None) => PLAIN_LIMIT,
@@ -187,7 +196,7 @@ fn unusual(
     if out.is_empty() {
         return outcome; // to be asked elsewhere, where nothing is signed
     }
-    let room = limit(transport, question.edns).saturating_sub(signer.key().size());
+    let room = largest(transport, question.edns).saturating_sub(signer.key().size());
     if is_plain && out.len() > room {
         let code = ResponseCode::from(0, out[3] & 0xf);
         error_answer(question, &message, code, out);
@@ -207,9 +216,9 @@ fn unsigned(
     client: Client,
     out: &mut Vec<u8>,
 ) -> Outcome {
-    let Ok(query) = Message::from_vec(message) else {
-        out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
-        return Outcome::Failed;
+    let query = Message::from_vec(message).ok();
+    let Some(query) = query.filter(|query| cookie(query) != Some(None)) else {
+        return malformed(message, out);
     };
     let code = match &query.queries[..] {
         _ if query.metadata.op_code != OpCode::Query => ResponseCode::NotImp,
@@ -227,16 +236,40 @@ fn unsigned(
     }
     // The same question in plain form.
     let Some(plain_form) = plain_form(&query) else {
-        out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
-        return Outcome::Failed;
+        return malformed(message, out);
     };
     match question.read(&plain_form) {
         Kind::Plain => plain(snapshot, question, &plain_form, transport, client, out),
-        _ => {
-            out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
-            Outcome::Failed
-        }
+        _ => malformed(message, out),
     }
+}
+
+fn malformed(message: &[u8], out: &mut Vec<u8>) -> Outcome {
+    out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
+    Outcome::Failed
+}
+
+/// The cookie of `query`: `None` without one, `Some(None)` if it is malformed.
+fn cookie(query: &Message) -> Option<Option<Cookie>> {
+    let options = query.edns.iter().flat_map(|edns| &edns.options().options);
+    let mut cookies = options.filter(|(code, _)| u16::from(*code) == Cookie::OPTION);
+    let (_, option) = cookies.next()?;
+    Some(
+        Vec::<u8>::try_from(option)
+            .ok()
+            .and_then(|data| Cookie::read(&data)),
+    )
+}
+
+/// Octets that an answer to `query` may have, without the cookie that is added to it.
+pub fn limit(query: &Message, transport: Transport) -> usize {
+    if transport == Transport::Tcp {
+        return TCP_LIMIT - Cookie::SIZE;
+    }
+    let size = query.edns.as_ref().map_or(PLAIN_LIMIT, |edns| {
+        usize::from(edns.max_payload()).clamp(PLAIN_LIMIT, UDP_LIMIT)
+    });
+    size - cookie(query).map_or(0, |_| Cookie::SIZE)
 }
 
 /// `query` with its question and EDNS and nothing else.
@@ -287,6 +320,33 @@ pub fn error_header(message: &[u8], code: ResponseCode) -> [u8; HEADER] {
         header[3] = code.low();
     }
     header
+}
+
+/// Leaves of an answer to a plain question only that there is more for those who come by TCP,
+/// or with the cookie that they are given (BADCOOKIE, RFC 7873 section 5.2.3).
+pub fn cut_short(question: &Question, cookie: bool, out: &mut Vec<u8>) {
+    out.truncate(question.end());
+    let Some(header) = out.first_chunk_mut::<HEADER>() else {
+        return;
+    };
+    header[2] &= !(flag::AA | flag::TC);
+    header[3] &= 0xf0;
+    header[6..].fill(0);
+    let extended = if cookie {
+        header[3] |= Code::BAD_COOKIE.0;
+        1
+    } else {
+        header[2] |= flag::TC;
+        0
+    };
+    let mut answer = Answer {
+        question,
+        message: &[],
+        known: false,
+        limit: PLAIN_LIMIT,
+        out,
+    };
+    answer.finish(extended);
 }
 
 /// The answer to a plain question that only says `code`.

@@ -11,7 +11,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::board::Board;
 use crate::bus;
+use crate::common::Common;
 use crate::config::Settings;
+use crate::cookie::Jar;
 use crate::feed::Standing;
 use crate::forward::Forwarder;
 use crate::hosted::holder::{self, Holder, Order};
@@ -19,8 +21,10 @@ use crate::hosted::spec::Server;
 use crate::keeper::{Keeper, News, Overview};
 use crate::keys::Keyring;
 use crate::listen::{Listener, Report};
+use crate::metrics;
 use crate::notice;
 use crate::portal::Feed;
+use crate::querylog::QueryLog;
 use crate::resolve;
 use crate::respond::Transport;
 use crate::stats::{Totals, sum};
@@ -41,6 +45,8 @@ pub struct Parts {
     pub forwarder: Arc<Forwarder>,
     /// The addresses.
     pub report: Report,
+    /// Who reads questions.
+    pub log: Arc<QueryLog>,
     /// How it stands with the registry.
     pub standing: Standing,
     /// The keys that others sign with.
@@ -68,6 +74,12 @@ impl Parts {
     pub fn hosted(&self) -> Vec<holder::Report> {
         let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         reports.values().cloned().collect()
+    }
+
+    /// The counters of UDP and of TCP.
+    pub fn by_transport(&self) -> [Totals; 2] {
+        let workers = self.workers.iter().map(|worker| &*worker.counters);
+        [sum(workers), sum([&self.tcp.counters])]
     }
 
     /// The counters of all workers.
@@ -112,12 +124,20 @@ impl Service {
         watch_community(&board, followers.clone(), changes);
         let keys = board.clone();
         let forwarder = Forwarder::new(root, &settings);
-        let door = Door::new(holder.orders());
-        let orders = (holder.orders(), door.clone());
-        let tcp = Tcp::new(&board, &forwarder, orders, limits(&settings));
+        let common = Common {
+            jar: Jar::new()?,
+            log: Arc::default(),
+            door: Door::new(holder.orders()),
+        };
+        let tcp = Tcp::new(
+            &board,
+            &forwarder,
+            &common,
+            holder.orders(),
+            limits(&settings),
+        );
         let (jobs, inbox) = mpsc::channel(JOBS);
-        let workers =
-            (0..settings.workers).map(|_| Worker::start(&board, jobs.clone(), door.clone()));
+        let workers = (0..settings.workers).map(|_| Worker::start(&board, &common, jobs.clone()));
         let workers = Arc::new(workers.collect::<Result<Vec<_>, _>>()?);
         let listener = Listener::new(root, &board, &forwarder, &tcp, workers.clone());
         let parts = Arc::new(Parts {
@@ -131,11 +151,13 @@ impl Service {
             reports: holder.reports(),
             workers: workers.clone(),
             tcp: tcp.clone(),
+            log: common.log.clone(),
             orders: holder.orders(),
         });
         let (sender, settings) = watch::channel(settings);
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = channel();
+        let root = root.clone();
         let failed = |e: std::io::Error| Error::failed(format!("cannot start: {e}"));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -147,7 +169,7 @@ impl Service {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::spawn(notice::tell(told, keys));
-                    run(parts, listener, settings, inbox).await;
+                    run(&root, parts, listener, settings, inbox).await;
                     let _ = ready.send(()); // nobody waits: stopped already
                     let _ = stopped.await; // the sender went: the same
                 });
@@ -237,6 +259,7 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 async fn run(
+    root: &Root,
     parts: Arc<Parts>,
     mut listener: Listener,
     settings: watch::Receiver<Settings>,
@@ -254,6 +277,12 @@ async fn run(
     let news = parts.news.clone();
     let tell = move |own| drop(news.send(News::Server(own)));
     tokio::spawn(listener.follow(settings, tell, missing));
+    if let Err(e) = metrics::start(root, &parts) {
+        log::warn!(
+            "cannot serve metrics at {}: {e}; going on without",
+            metrics::SOCKET
+        );
+    }
     bus::start(&parts, feed).await;
 }
 
@@ -268,7 +297,10 @@ async fn forward(parts: Arc<Parts>, mut jobs: mpsc::Receiver<Job>) {
         tokio::spawn(async move {
             let _place = place;
             let (snapshot, way) = (parts.board.get(), Transport::Udp);
-            let answer = resolve::answer(snapshot, &parts.forwarder, &job.message, way).await;
+            let mut answer = resolve::answer(snapshot, &parts.forwarder, &job.message, way).await;
+            if let Some(cookie) = job.cookie {
+                cookie.attach(&mut answer);
+            }
             // A full queue loses the answer, as the network might.
             let _ = job.socket.send_to(&answer, job.client);
         });

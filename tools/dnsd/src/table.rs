@@ -64,6 +64,11 @@ pub fn hash(name: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// One hash of two, the same as long as the process lives.
+pub(crate) fn join(a: u64, b: u64) -> u64 {
+    fold(a ^ b.rotate_left(32), MULTIPLIER ^ seed())
+}
+
 /// A set as it is stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Set<'a> {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,9 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::board::Board;
+use crate::common::Common;
 use crate::forward::Forwarder;
+use crate::guard::seconds;
 use crate::hosted::holder::Order;
 use crate::hosted::spec::Access;
 use crate::query::Question;
@@ -25,7 +27,7 @@ use crate::signed::{self, said};
 use crate::state::now;
 use crate::stats::{Counters, Totals};
 use crate::transfer;
-use crate::update::{Door, Reply, is_update};
+use crate::update::{Reply, is_update};
 
 /// Transfers at once, and how long one may take with all its waiting.
 const TRANSFERS: usize = 4;
@@ -38,7 +40,7 @@ const WRITE: Duration = Duration::from_secs(10);
 pub struct Limits {
     /// Connections in all.
     pub connections: usize,
-    /// Connections of one address.
+    /// Connections of one address, or of one /64 of IPv6.
     pub per_client: usize,
     /// Time that a connection may be silent.
     pub idle: Duration,
@@ -50,10 +52,10 @@ pub struct Limits {
 pub struct Tcp {
     board: Arc<Board>,
     forwarder: Arc<Forwarder>,
+    common: Common,
     /// Counters of all connections.
     pub counters: Counters,
     orders: Sender<Order>,
-    door: Door,
     transfers: Semaphore,
     limits: Mutex<Limits>,
     open: Mutex<HashMap<IpAddr, usize>>,
@@ -64,15 +66,16 @@ impl Tcp {
     pub fn new(
         board: &Arc<Board>,
         forwarder: &Arc<Forwarder>,
-        (orders, door): (Sender<Order>, Door),
+        common: &Common,
+        orders: Sender<Order>,
         limits: Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
             board: board.clone(),
             forwarder: forwarder.clone(),
+            common: common.clone(),
             counters: Counters::default(),
             orders,
-            door,
             transfers: Semaphore::new(TRANSFERS),
             limits: Mutex::new(limits),
             open: Mutex::default(),
@@ -94,8 +97,7 @@ impl Tcp {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .clone();
-                    let client_ip = client.ip().to_canonical();
-                    if let Some(place) = Place::take(&self, client_ip, &limits) {
+                    if let Some(place) = Place::take(&self, household(client.ip()), &limits) {
                         tokio::spawn(async move {
                             // Errors of one connection end it and concern nobody else.
                             let _ = place.tcp.serve(stream, client, &limits).await;
@@ -121,6 +123,7 @@ impl Tcp {
         let idle = limits.idle;
         let mut stream = BufReader::with_capacity(1024, stream);
         let (mut question, mut out) = (Question::default(), Vec::new());
+        let mut jar = self.common.jar.clone();
         loop {
             let length = timeout(idle, stream.read_u16()).await??;
             let mut message = vec![0; usize::from(length)];
@@ -142,14 +145,25 @@ impl Tcp {
                 let way = Transport::Tcp;
                 respond(&snapshot, &mut question, &message, way, who, &mut out)
             };
-            totals.count(outcome);
+            totals.count(outcome, question.rtype);
+            let cookie = question.edns.and_then(|edns| edns.cookie);
+            let cookie = cookie.map(|cookie| jar.bake(cookie, client.ip(), seconds()));
+            totals.cookies += u64::from(cookie.is_some_and(|cookie| cookie.valid));
             self.counters.add(&totals);
+            if self.common.log.on() {
+                self.common
+                    .log
+                    .tell(client, &question, Transport::Tcp, outcome);
+            }
             if outcome == Outcome::Drop {
                 return Ok(()); // not a client of ours
             }
             if outcome == Outcome::Forward {
                 let way = Transport::Tcp;
                 out = resolve::answer(self.board.get(), &self.forwarder, &message, way).await;
+            }
+            if let Some(cookie) = cookie {
+                cookie.attach(&mut out);
             }
             write(&mut stream, &out).await?;
         }
@@ -161,14 +175,16 @@ impl Tcp {
         let snapshot = self.board.get();
         let who = snapshot.policy.client(client.ip());
         let entered = self
+            .common
             .door
             .enter(&snapshot, message, who, || Reply::Tcp(reply));
         drop(snapshot);
         let mut totals = Totals::default();
-        totals.count(match entered {
+        let outcome = match entered {
             Ok(()) => Outcome::Update,
             Err(_) => Outcome::Refused,
-        });
+        };
+        totals.count(outcome, 0);
         self.counters.add(&totals);
         match entered {
             Ok(()) => answer
@@ -224,6 +240,14 @@ async fn write(stream: &mut BufReader<TcpStream>, message: &[u8]) -> io::Result<
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     let framed = [&length.to_be_bytes()[..], message].concat();
     timeout(WRITE, stream.write_all(&framed)).await?
+}
+
+/// Whom the connections of an address are counted for: one who has IPv6 has a whole /64.
+fn household(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        four @ IpAddr::V4(_) => four,
+    }
 }
 
 /// A place among the open connections, given back at the end.

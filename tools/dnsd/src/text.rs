@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Name as WireName, RData, Record};
+use hickory_proto::rr::{Name as WireName, RData, Record, RecordType};
 
 use crate::board::Snapshot;
 use crate::encode::rtype;
@@ -83,6 +83,14 @@ pub(crate) fn records(owner: &Name, set: Set<'_>) -> Vec<Record> {
     Message::from_vec(&message)
         .map(|m| m.answers)
         .unwrap_or_default()
+}
+
+/// A type of record as people write it (RFC 3597 section 5 for those without a name).
+pub fn type_name(number: u16) -> String {
+    match RecordType::from(number) {
+        RecordType::Unknown(number) => format!("TYPE{number}"),
+        known => known.to_string(),
+    }
 }
 
 /// The owner of a record in text form.

@@ -15,10 +15,13 @@ use tokio::sync::mpsc;
 
 use crate::batch::{BATCH, Batch, Family};
 use crate::board::{Board, Reader};
+use crate::common::Common;
+use crate::cookie::Baked;
+use crate::guard::Guard;
 use crate::query::{Kind, Question};
 use crate::respond::{Outcome, Transport, error_answer, respond};
 use crate::stats::{Counters, Totals};
-use crate::update::{Door, Reply, is_update};
+use crate::update::{Reply, is_update};
 
 /// Octets of a worker's stack.
 const STACK: usize = 256 * 1024;
@@ -34,6 +37,8 @@ pub struct Job {
     pub client: SocketAddr,
     /// The socket to answer from.
     pub socket: Arc<UdpSocket>,
+    /// The cookie for the answer.
+    pub cookie: Option<Baked>,
 }
 
 enum Command {
@@ -71,15 +76,15 @@ impl Inbox {
 }
 
 impl Worker {
-    /// Starts a worker that answers from `board`, and hands questions over to `forward` and
-    /// updates to `door`.
+    /// Starts a worker that answers from `board`, shares `common` with all others, and hands over
+    /// to `forward`.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if the system has no thread or descriptor left.
     pub fn start(
         board: &Arc<Board>,
+        common: &Common,
         forward: mpsc::Sender<Job>,
-        door: Door,
     ) -> Result<Self, Error> {
         let failed = |e: std::io::Error| Error::failed(format!("cannot start a worker: {e}"));
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
@@ -100,10 +105,11 @@ impl Worker {
             sockets: HashMap::new(),
             next: 1,
             reader: Reader::new(board.clone()),
+            guard: Guard::new(common.jar.clone()),
+            common: common.clone(),
             question: Question::default(),
             counters: counters.clone(),
             forward,
-            door,
         };
         let thread = std::thread::Builder::new()
             .name("udp".into())
@@ -143,10 +149,11 @@ struct Running {
     sockets: HashMap<u64, (Arc<UdpSocket>, SocketAddr)>,
     next: u64,
     reader: Reader,
+    guard: Guard,
+    common: Common,
     question: Question,
     counters: Arc<Counters>,
     forward: mpsc::Sender<Job>,
-    door: Door,
 }
 
 impl Running {
@@ -220,18 +227,23 @@ impl Running {
         for _ in 0..TURN {
             let count = batch.receive(socket);
             let snapshot = self.reader.get();
+            let rules = &snapshot.policy.limit;
             let mut totals = Totals::default();
+            self.guard.batch();
+            let log = self.common.log.on().then_some(&self.common.log);
             for index in 0..count {
-                let question = &mut self.question;
+                let (question, guard) = (&mut self.question, &mut self.guard);
                 let outcome = batch.answer(index, |message, from, out| {
                     let client = from.address();
                     if client.port() == 0 {
                         return Outcome::Drop;
                     }
-                    let who = snapshot.policy.client(client.ip());
+                    let ip = client.ip();
+                    let who = snapshot.policy.client(ip);
                     if is_update(message) {
+                        question.read(message); // of no type
                         let reply = || Reply::Udp(socket.clone(), client);
-                        return match self.door.enter(snapshot, message, who, reply) {
+                        return match self.common.door.enter(snapshot, message, who, reply) {
                             Ok(()) => Outcome::Update,
                             Err(refusal) => {
                                 out.clear();
@@ -240,12 +252,19 @@ impl Running {
                             }
                         };
                     }
-                    let outcome = respond(snapshot, question, message, Transport::Udp, who, out);
+                    let mut outcome =
+                        respond(snapshot, question, message, Transport::Udp, who, out);
+                    let cookie = guard.cookie(question, ip);
+                    totals.cookies += u64::from(cookie.is_some_and(|cookie| cookie.valid));
+                    if rules.concern(ip, who.known) {
+                        outcome = guard.limit(rules, question, ip, cookie.as_ref(), outcome, out);
+                    }
                     if outcome == Outcome::Forward {
                         let job = Job {
                             message: message.to_vec(),
                             client,
                             socket: socket.clone(),
+                            cookie,
                         };
                         if self.forward.try_send(job).is_err() {
                             let code = hickory_proto::op::ResponseCode::ServFail;
@@ -255,9 +274,15 @@ impl Running {
                             }
                         }
                     }
+                    if let Some(cookie) = cookie {
+                        cookie.attach(out);
+                    }
+                    if let Some(log) = log {
+                        log.tell(client, question, Transport::Udp, outcome);
+                    }
                     outcome
                 });
-                totals.count(outcome.unwrap_or(Outcome::Drop));
+                totals.count(outcome.unwrap_or(Outcome::Drop), self.question.rtype);
             }
             batch.send(socket);
             self.counters.add(&totals);

@@ -1,10 +1,12 @@
 //! The servers that other names are asked at: those of the configuration, or those that the
 //! system had before this daemon became its resolver.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::{fmt, fs};
 
 use guifi_core::Root;
+use rustls::pki_types::ServerName;
 
 /// Where guifi-dnsd-resolv keeps the system's own file.
 pub const SAVED: &str = "/var/lib/guifi/dnsd/resolv.conf.orig";
@@ -24,11 +26,62 @@ pub const MARK: &str = "# Written by guifi-dnsd";
 /// systemd-resolved's own addresses: it asks us.
 const STUBS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 53), Ipv4Addr::new(127, 0, 0, 54)];
 
+/// A server that is asked.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Server {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The name that its certificate is for; with it, it is asked by TLS.
+    pub tls: Option<Arc<str>>,
+}
+
+impl From<SocketAddr> for Server {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.tls {
+            Some(name) => write!(f, "tls://{}#{name}", self.address),
+            None => self.address.fmt(f),
+        }
+    }
+}
+
+impl Server {
+    /// Reads `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; or `tls://`, one of these, and `#NAME`
+    /// with the name in its certificate, which is the address if it is left out.
+    pub fn parse(text: &str) -> Option<Self> {
+        let Some(text) = text.strip_prefix("tls://") else {
+            return Some(address(text, 53)?.into());
+        };
+        let (text, name) = text.split_once('#').unwrap_or((text, ""));
+        let address = address(text, 853)?;
+        let name = match name {
+            "" => address.ip().to_string(),
+            name => name.to_owned(),
+        };
+        ServerName::try_from(&*name).ok()?;
+        let tls = Some(name.into());
+        Some(Self { address, tls })
+    }
+}
+
+/// `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+pub fn address(text: &str, port: u16) -> Option<SocketAddr> {
+    let plain = text.parse::<IpAddr>().ok();
+    plain
+        .map(|ip| SocketAddr::new(ip, port))
+        .or_else(|| text.parse().ok())
+}
+
 /// Servers, and where they were found.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Upstreams {
-    /// The servers in the order of trying.
-    pub servers: Vec<SocketAddr>,
+    /// The servers in the order of the configuration.
+    pub servers: Vec<Server>,
     /// A file, or `configuration`.
     pub source: String,
 }
@@ -56,7 +109,11 @@ pub fn find(root: &Root, own: impl Fn(SocketAddr) -> bool) -> Upstreams {
     texts.push((SAVED.to_owned(), read(root, SAVED)));
     texts.push((RESOLV_CONF.to_owned(), read(root, RESOLV_CONF)));
     for (source, text) in texts {
-        let servers: Vec<_> = servers(&text).into_iter().filter(|s| !own(*s)).collect();
+        let servers: Vec<_> = servers(&text)
+            .into_iter()
+            .filter(|s| !own(*s))
+            .map(Server::from)
+            .collect();
         if !servers.is_empty() {
             return Upstreams { servers, source };
         }
@@ -111,7 +168,7 @@ mod tests {
         find(&root, own)
             .servers
             .iter()
-            .map(|s| s.ip().to_string())
+            .map(|s| s.address.ip().to_string())
             .collect()
     }
 
@@ -133,6 +190,38 @@ mod tests {
             found(&[(RESOLVED, resolved), (SAVED, saved), drop_in]),
             ["9.9.9.9"]
         );
+    }
+
+    #[test]
+    fn servers_are_written_as_they_are_read() {
+        for (text, shown) in [
+            ("9.9.9.9", "9.9.9.9:53"),
+            ("[::1]:54", "[::1]:54"),
+            ("::1", "[::1]:53"),
+            (
+                "tls://9.9.9.9#dns.quad9.net",
+                "tls://9.9.9.9:853#dns.quad9.net",
+            ),
+            ("tls://[::1]:54#a.example", "tls://[::1]:54#a.example"),
+            ("tls://1.1.1.1", "tls://1.1.1.1:853#1.1.1.1"),
+        ] {
+            let server = Server::parse(text).unwrap();
+            assert_eq!(server.to_string(), shown);
+            assert_eq!(Server::parse(shown), Some(server));
+        }
+        for wrong in [
+            "",
+            "dns",
+            "tls://",
+            "tls://dns.example",
+            "tls://9.9.9.9#",
+            "udp://9.9.9.9",
+            "tls://9.9.9.9#a b",
+            "9.9.9.9#a",
+        ] {
+            let server = Server::parse(wrong).map(|s| s.to_string());
+            assert!(server.is_none() || wrong == "tls://9.9.9.9#", "{wrong}");
+        }
     }
 
     #[test]

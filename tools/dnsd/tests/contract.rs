@@ -51,6 +51,11 @@ fn the_daemon_introspects_its_interface_and_every_proxy_method_answers() {
         admin.revoke_key("k").await.unwrap();
         let error = admin.show_key("k").await.unwrap_err().to_string();
         assert!(error.contains("net.guifi.Error.NotFound"), "{error}");
+        admin.flush_name("a.example").await.unwrap();
+        assert!(admin.flush_name("a..b").await.is_err());
+        admin.log_queries(1, 1, "10.0.0.0/8", "a").await.unwrap();
+        let error = admin.log_queries(1, 1, "x", "").await.unwrap_err();
+        assert!(error.to_string().contains("net.guifi.Error.Invalid"));
     });
 }
 
@@ -76,11 +81,17 @@ fn the_manuals_name_every_option_key_and_member() {
         "notify",
         "upstream.servers",
         "upstream.zones",
+        "upstream.authorities",
         "portal.service",
         "portal.reverse",
         "tcp.connections",
         "tcp.per_client",
         "tcp.idle_seconds",
+        "limit.per_answer",
+        "limit.per_network",
+        "limit.slip",
+        "limit.known",
+        "limit.except",
     ];
     faults.extend(key_faults(&page("guifi-dnsd.toml.5"), keys));
     let example = example("dnsd");

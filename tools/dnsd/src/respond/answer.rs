@@ -1,6 +1,7 @@
 //! An answer in the making: header, question, sections, EDNS.
 
 use super::{OPT, Outcome};
+use crate::cookie::Cookie;
 use crate::encode::{HEADER, rtype};
 use crate::query::Question;
 use crate::table::Set;
@@ -24,6 +25,8 @@ impl Code {
     pub(crate) const NO_ERROR: Self = Self(0);
     pub(crate) const NX_DOMAIN: Self = Self(3);
     pub(crate) const REFUSED: Self = Self(5);
+    /// Its lower bits; 1 is in the upper ones.
+    pub(super) const BAD_COOKIE: Self = Self(7);
 }
 
 /// An answer being written.
@@ -53,7 +56,11 @@ impl Answer<'_> {
     }
 
     fn opt_size(&self) -> usize {
-        if self.question.edns.is_some() { OPT } else { 0 }
+        match self.question.edns {
+            Some(edns) if edns.cookie.is_some() => OPT + Cookie::SIZE,
+            Some(_) => OPT,
+            None => 0,
+        }
     }
 
     /// OPT, if the question had one.

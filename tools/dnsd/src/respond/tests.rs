@@ -1,6 +1,8 @@
 //! The responder against plain, odd and hostile messages.
 #![allow(clippy::unwrap_used)]
 
+mod edns;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
@@ -114,35 +116,6 @@ fn additional_records_come_as_far_as_they_fit() {
 }
 
 #[test]
-fn edns_is_answered_as_rfc_6891_says() {
-    let mut message = query("osona.internal.", RecordType::SOA, Some(4096));
-    message.edns.as_mut().unwrap().set_version(1);
-    let (_, out) = udp(&message.to_vec().unwrap());
-    let answer = Message::from_vec(&out).unwrap();
-    let edns = answer.edns.as_ref().unwrap();
-    assert_eq!(
-        (edns.rcode_high(), edns.version(), edns.max_payload()),
-        (1, 0, 1232)
-    );
-    assert!(answer.answers.is_empty());
-    let mut message = query("osona.internal.", RecordType::SOA, Some(4096));
-    message.edns.as_mut().unwrap().set_dnssec_ok(true);
-    let mut bytes = message.to_vec().unwrap();
-    // An option nobody knows: 65001, three octets.
-    let end = bytes.len();
-    bytes[end - 1] = 7;
-    bytes.extend_from_slice(&[0xfd, 0xe9, 0, 3, 1, 2, 3]);
-    let (outcome, out) = udp(&bytes);
-    assert_eq!(outcome, Outcome::Answer);
-    let edns = Message::from_vec(&out).unwrap().edns.unwrap();
-    assert!(edns.flags().dnssec_ok);
-    // An option that goes over the end.
-    let at = bytes.len() - 4;
-    bytes[at] = 9;
-    assert_eq!(udp(&bytes).1[3] & 15, 1, "FORMERR");
-}
-
-#[test]
 fn odd_messages_get_the_code_they_deserve() {
     let plain = query("osona.internal.", RecordType::SOA, None)
         .to_vec()
@@ -226,6 +199,7 @@ fn zones_with_servers_of_their_own_are_asked_there_unless_we_know() {
             Name::parse("10.in-addr.arpa").unwrap(),
             Name::parse("osona.internal").unwrap(),
         ],
+        ..crate::board::Policy::default()
     });
     let ask = |name: &str, kind| {
         raw(

@@ -88,7 +88,7 @@ impl Daemon {
         fs::write(path, text).unwrap();
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .env("GUIFI_ROOT", self.directory.path())

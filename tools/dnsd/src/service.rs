@@ -26,7 +26,7 @@ use crate::respond::Transport;
 use crate::stats::{Totals, sum};
 use crate::tcp::{Limits, Tcp};
 use crate::udp::{Job, Worker};
-use crate::update::Door;
+use crate::update::{Door, Request, publish};
 
 /// Questions for the forwarder that may wait for it.
 const JOBS: usize = 256;
@@ -112,7 +112,8 @@ impl Service {
         watch_community(&board, followers.clone(), changes);
         let keys = board.clone();
         let forwarder = Forwarder::new(root, &settings);
-        let door = Door::new(holder.orders());
+        let (publish, published) = mpsc::unbounded_channel();
+        let door = Door::new(holder.orders(), publish);
         let orders = (holder.orders(), door.clone());
         let tcp = Tcp::new(&board, &forwarder, orders, limits(&settings));
         let (jobs, inbox) = mpsc::channel(JOBS);
@@ -147,7 +148,7 @@ impl Service {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::spawn(notice::tell(told, keys));
-                    run(parts, listener, settings, inbox).await;
+                    run(parts, listener, settings, (inbox, published)).await;
                     let _ = ready.send(()); // nobody waits: stopped already
                     let _ = stopped.await; // the sender went: the same
                 });
@@ -240,7 +241,7 @@ async fn run(
     parts: Arc<Parts>,
     mut listener: Listener,
     settings: watch::Receiver<Settings>,
-    jobs: mpsc::Receiver<Job>,
+    (jobs, updates): (mpsc::Receiver<Job>, mpsc::UnboundedReceiver<Request>),
 ) {
     let first = settings.borrow().clone();
     let (own, missing) = listener.bind(&first);
@@ -254,7 +255,9 @@ async fn run(
     let news = parts.news.clone();
     let tell = move |own| drop(news.send(News::Server(own)));
     tokio::spawn(listener.follow(settings, tell, missing));
-    bus::start(&parts, feed).await;
+    let (bus, connected) = watch::channel(None);
+    tokio::spawn(publish::run(updates, connected, parts.board.clone()));
+    bus::start(&parts, feed, bus).await;
 }
 
 /// Answers what the workers hand over.

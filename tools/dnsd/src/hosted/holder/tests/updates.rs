@@ -165,3 +165,31 @@ fn no_more_updates_wait_than_there_is_room_for() {
     enter().unwrap();
     drop(holder);
 }
+
+#[test]
+fn mutants_of_signed_updates_are_not_let_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(directory.path());
+    let specs = spec(&root);
+    write(&root, &zone(7, "10.0.0.1"));
+    let board = Arc::new(Board::default());
+    let (changes, _) = unbounded_channel();
+    let holder = Holder::start(&root, &board, changes, specs, None).unwrap();
+    let key = key(&root, &board);
+    let door = Door::new(holder.orders(), unbounded_channel().0);
+    let one = message(&key, "host.vall.example.", [10, 9, 9, 1]);
+    let samples = [one.clone()];
+    guifi_testing::fuzz::bytes("signed update", &samples, |bytes| {
+        let (reply, answer) = oneshot::channel();
+        match door.enter(&board.get(), bytes, INSIDE, || Reply::Tcp(reply)) {
+            // The number, and the case of the key's name, may change on the way.
+            Ok(()) => {
+                assert!(bytes[2..].eq_ignore_ascii_case(&one[2..]));
+                answer.blocking_recv().unwrap();
+            }
+            Err(answer) => assert!(answer.len() >= 12 && answer.len() < bytes.len() + 100),
+        }
+    });
+    let records = reports(&holder)[0].records;
+    assert!(records <= 4, "{records}");
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use guifi_bus::{DNS, Failure, sealed_file};
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 use zbus::{Connection, OwnedFd, connection, interface};
 
@@ -199,8 +199,12 @@ pub(crate) fn describe(parts: &Parts) -> serde_json::Value {
     })
 }
 
-/// Comes on the bus and stays there; returns after the first attempt.
-pub(crate) async fn start(parts: &Arc<Parts>, portal: Feed) {
+/// Comes on the bus and stays there, and tells `connected` of it; returns after the first attempt.
+pub(crate) async fn start(
+    parts: &Arc<Parts>,
+    portal: Feed,
+    connected: watch::Sender<Option<Connection>>,
+) {
     let first = match timeout(START, serve(parts)).await {
         Ok(Ok(connection)) => Some(connection),
         Ok(Err(e)) => {
@@ -212,7 +216,7 @@ pub(crate) async fn start(parts: &Arc<Parts>, portal: Feed) {
             None
         }
     };
-    tokio::spawn(stay(parts.clone(), portal, first));
+    tokio::spawn(stay(parts.clone(), portal, connected, first));
 }
 
 async fn serve(parts: &Arc<Parts>) -> zbus::Result<Connection> {
@@ -224,16 +228,23 @@ async fn serve(parts: &Arc<Parts>) -> zbus::Result<Connection> {
         .await
 }
 
-async fn stay(parts: Arc<Parts>, portal: Feed, mut bus: Option<Connection>) {
+async fn stay(
+    parts: Arc<Parts>,
+    portal: Feed,
+    connected: watch::Sender<Option<Connection>>,
+    mut bus: Option<Connection>,
+) {
     let mut pause = Duration::from_secs(1);
     loop {
         if let Some(connection) = bus.take() {
+            connected.send_replace(Some(connection.clone()));
             tokio::select! {
                 () = connection.closed() => {}
                 () = feed::follow(&connection, &parts.news, &parts.standing) => {}
                 () = portal.clone().follow(&connection) => {}
             }
             log::warn!("the bus is gone; answering the last data without it");
+            connected.send_replace(None);
             parts.standing.set(feed::Registry::Absent);
             pause = Duration::from_secs(1);
         }

@@ -30,7 +30,7 @@ use crate::respond::Transport;
 use crate::stats::{Totals, sum};
 use crate::tcp::{Limits, Tcp};
 use crate::udp::{Job, Worker};
-use crate::update::Door;
+use crate::update::{Door, Request, publish};
 
 /// Questions for the forwarder that may wait for it.
 const JOBS: usize = 256;
@@ -124,10 +124,11 @@ impl Service {
         watch_community(&board, followers.clone(), changes);
         let keys = board.clone();
         let forwarder = Forwarder::new(root, &settings);
+        let (publish, published) = mpsc::unbounded_channel();
         let common = Common {
             jar: Jar::new()?,
             log: Arc::default(),
-            door: Door::new(holder.orders()),
+            door: Door::new(holder.orders(), publish),
         };
         let tcp = Tcp::new(
             &board,
@@ -169,7 +170,7 @@ impl Service {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::spawn(notice::tell(told, keys));
-                    run(&root, parts, listener, settings, inbox).await;
+                    run(&root, parts, listener, settings, (inbox, published)).await;
                     let _ = ready.send(()); // nobody waits: stopped already
                     let _ = stopped.await; // the sender went: the same
                 });
@@ -263,7 +264,7 @@ async fn run(
     parts: Arc<Parts>,
     mut listener: Listener,
     settings: watch::Receiver<Settings>,
-    jobs: mpsc::Receiver<Job>,
+    (jobs, updates): (mpsc::Receiver<Job>, mpsc::UnboundedReceiver<Request>),
 ) {
     let first = settings.borrow().clone();
     let (own, missing) = listener.bind(&first);
@@ -283,7 +284,9 @@ async fn run(
             metrics::SOCKET
         );
     }
-    bus::start(&parts, feed).await;
+    let (bus, connected) = watch::channel(None);
+    tokio::spawn(publish::run(updates, connected, parts.board.clone()));
+    bus::start(&parts, feed, bus).await;
 }
 
 /// Answers what the workers hand over.

@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -116,6 +116,37 @@ fn who_has_the_key_gets_the_zone_signed_message_by_message() {
         assert_eq!(fault, Some(Fault::Refused(error::BADKEY)));
         assert_eq!(answers[0].metadata.response_code, ResponseCode::NotAuth);
     }
+}
+
+#[test]
+fn an_answer_with_no_room_for_its_signature_is_cut() {
+    let bus = Bus::new();
+    let text: String = (0..6)
+        .map(|n| format!("big TXT {n}{}\n", "x".repeat(59)))
+        .collect();
+    let daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &(zone(1) + &text))]);
+    let made = daemon.dns(&["--json", "key", "add", "k"]).stdout;
+    let key = key(&made);
+    let name = WireName::from_ascii("big.vall.example.").unwrap();
+    let mut query = Message::new(4711, MessageType::Query, OpCode::Query);
+    query.add_query(Query::query(name, RecordType::TXT));
+    let plain = query.to_vec().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    socket.connect(daemon.address()).unwrap();
+    let mut buffer = [0; 600];
+    socket.send(&plain).unwrap();
+    let length = socket.recv(&mut buffer).unwrap();
+    let whole = Message::from_vec(&buffer[..length]).unwrap();
+    assert_eq!((whole.answers.len(), whole.metadata.truncation), (6, false));
+    let mut signed = plain;
+    let mut verifier = sign(&key, &mut signed, now());
+    socket.send(&signed).unwrap();
+    let length = socket.recv(&mut buffer).unwrap();
+    assert!(length <= 512);
+    verifier.check(&buffer[..length], now()).unwrap();
+    let cut = Message::from_vec(&buffer[..length]).unwrap();
+    assert!(cut.metadata.truncation && cut.answers.is_empty());
 }
 
 #[test]

@@ -3,18 +3,19 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{Bus, Daemon, SOON, until};
+use common::{Bus, Daemon, Registry, SOON, until};
 use guifi_dnsd::name::Name;
 use guifi_dnsd::tsig::{Algorithm, Key, sign};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::A;
-use hickory_proto::rr::{Name as WireName, RData, Record, RecordType};
+use hickory_proto::rr::rdata::{A, CNAME, PTR, SRV, TXT};
+use hickory_proto::rr::{DNSClass, Name as WireName, RData, Record, RecordType};
 use serde_json::Value;
 
 const FILE: &str = "/etc/guifi/zones/vall";
@@ -137,7 +138,9 @@ fn what_was_acknowledged_is_there_after_a_crash() {
     let key = key(&daemon, &["vall.example"]);
     let address = daemon.address();
     let mut acknowledged = Vec::new();
-    for round in 0..3 {
+    for round in 0..3u8 {
+        // Large ones let the changes be folded into the records meanwhile.
+        let size = if round == 0 { 1 } else { 100 };
         let clients = (0..CLIENTS).map(|client| {
             let key = key.clone();
             thread::spawn(move || {
@@ -149,20 +152,20 @@ fn what_was_acknowledged_is_there_after_a_crash() {
                 let mut done = Vec::new();
                 for n in 0.. {
                     let owner = format!("r{round}-c{client}-{n}.vall.example.");
-                    let mut message = update("vall.example.", &owner, 1..2);
+                    let mut message = update("vall.example.", &owner, 1..1 + size);
                     let mut verifier = sign(&key, &mut message, now());
                     let mut answer = [0; 600];
                     let sent = socket.send(&message).and_then(|_| socket.recv(&mut answer));
                     let Ok(length) = sent else { break };
                     verifier.check(&answer[..length], now()).unwrap();
                     assert_eq!(code(&answer[..length]), ResponseCode::NoError);
-                    done.push(owner);
+                    done.push((owner, usize::from(size)));
                 }
                 done
             })
         });
         let clients: Vec<_> = clients.collect();
-        let enough = 200 * (round + 1);
+        let enough = 200 * (u64::from(round) + 1);
         until("updates", || {
             (daemon.describe()["hosted"][0]["updates"].as_u64()? > enough).then_some(())
         });
@@ -171,13 +174,23 @@ fn what_was_acknowledged_is_there_after_a_crash() {
             acknowledged.append(&mut client.join().unwrap());
         }
         daemon.run();
-        for owner in &acknowledged {
-            assert_eq!(daemon.data(owner, RecordType::A), ["10.1.1.1"], "{owner}");
+        let zone = String::from_utf8(daemon.dns(&["show", "vall.example"]).stdout).unwrap();
+        let mut there: HashMap<&str, usize> = HashMap::new();
+        for owner in zone.lines().filter_map(|line| line.split(' ').next()) {
+            *there.entry(owner).or_default() += 1;
+        }
+        for (owner, size) in &acknowledged {
+            assert_eq!(there.get(&**owner), Some(size), "{owner}");
         }
     }
     let hosted = daemon.describe()["hosted"][0].clone();
     assert!(hosted["serial"].as_u64() > Some(1));
-    assert!(hosted["records"].as_u64().unwrap() >= 3 + acknowledged.len() as u64);
+    let database = daemon.directory.path().join("var/lib/guifi/dnsd/zones.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let folded: u32 = database
+        .query_row("SELECT folded FROM zone", [], |row| row.get(0))
+        .unwrap();
+    assert!(folded > 0);
 }
 
 #[test]
@@ -228,5 +241,136 @@ fn a_file_that_changes_waits_until_it_is_taken() {
     daemon.signal("HUP");
     until("the file", || {
         (there(&daemon, "ns.vall.example.") == ["10.0.0.9"]).then_some(())
+    });
+}
+
+/// A name in the community's domain.
+fn osona(text: &str) -> WireName {
+    // hickory reads escapes as octal numbers.
+    let name = Name::parse(&format!("{text}.osona.internal")).unwrap();
+    WireName::from_labels(name.labels()).unwrap()
+}
+
+/// An update of the community's domain: names relative to it, class, type and data.
+fn registration(lines: &[(&str, DNSClass, RData)]) -> Vec<u8> {
+    let mut message = Message::new(4711, MessageType::Query, OpCode::Update);
+    let zone = WireName::from_ascii("osona.internal.").unwrap();
+    message.add_query(Query::query(zone, RecordType::SOA));
+    for (owner, class, data) in lines {
+        let ttl = if *class == DNSClass::IN { 60 } else { 0 };
+        let mut record = Record::from_rdata(osona(owner), ttl, data.clone());
+        record.dns_class = *class;
+        message.add_authority(record);
+    }
+    message.to_vec().unwrap()
+}
+
+#[test]
+fn with_stand_in_registry_updates_of_the_communitys_domain_become_records() {
+    use DNSClass::{ANY, IN, NONE};
+    const DOMAIN: &str = "osona.internal";
+    let bus = Bus::new();
+    let registry = Registry::start(&bus, true);
+    registry.boxed("vic-01", "vic", "10.1.0.2");
+    registry.boxed("vic-02", "vic", "10.1.0.3");
+    registry.service("vic-01", "vic", "_http._tcp", "Local");
+    let daemon = Daemon::start(&bus, "listen = ['127.0.0.1']\n");
+    daemon.wait_for("vic-01.vic.osona.internal.", RecordType::A);
+    daemon.wait_for("Local._http._tcp.vic.osona.internal.", RecordType::SRV);
+    let key = key(&daemon, &[DOMAIN]);
+    let address = |n: u8| RData::A(A([10, 2, 0, n].into()));
+    let srv = |host: &str, port: u16| RData::SRV(SRV::new(0, 0, port, osona(host)));
+    let txt = |text: &str| RData::TXT(TXT::new(vec![text.into()]));
+    let ptr = |to: &str| RData::PTR(PTR(osona(to)));
+    let send =
+        |lines: &[(&str, DNSClass, RData)]| send(&daemon, Some(&key), registration(lines)).unwrap();
+    use ResponseCode::{NoError, Refused};
+    // Hosts of this box.
+    let printer = "printer.vic-01.vic";
+    assert_eq!(
+        send(&[(printer, IN, address(1)), (printer, IN, address(2))]),
+        NoError
+    );
+    let seen = daemon.data("printer.vic-01.vic.osona.internal.", RecordType::A);
+    assert_eq!(
+        seen,
+        ["10.2.0.1", "10.2.0.2"],
+        "in force when it is answered"
+    );
+    assert_eq!(send(&[(printer, NONE, address(1))]), NoError);
+    let seen = daemon.data("printer.vic-01.vic.osona.internal.", RecordType::A);
+    assert_eq!(seen, ["10.2.0.2"]);
+    // A service on it, as DNS-SD clients register one.
+    let instance = r"Old\032Laser._ipp._tcp.vic";
+    let lines = [
+        ("_services._dns-sd._udp.vic", IN, ptr("_ipp._tcp.vic")),
+        ("_ipp._tcp.vic", IN, ptr(instance)),
+        ("_color._sub._ipp._tcp.vic", IN, ptr(instance)),
+        (instance, IN, srv(printer, 631)),
+        (instance, IN, txt("rp=queue")),
+    ];
+    assert_eq!(send(&lines), NoError);
+    let (writes, records) = registry.written();
+    assert_eq!(writes, 3, "one for each host and service of an update");
+    let service = &records
+        .iter()
+        .find(|(name, _)| name == "service _ipp._tcp/Old Laser")
+        .unwrap()
+        .1;
+    assert_eq!(
+        service["host"],
+        serde_json::json!({"name": "printer", "addresses": ["10.2.0.2"]})
+    );
+    assert_eq!(
+        (&service["port"], &service["txt"][0]),
+        (&631.into(), &"rp=queue".into())
+    );
+    let pointers = daemon.data("_ipp._tcp.vic.osona.internal.", RecordType::PTR);
+    assert_eq!(pointers, [r"Old\032Laser._ipp._tcp.vic.osona.internal."]);
+    assert_eq!(
+        daemon.data("_color._sub._ipp._tcp.vic.osona.internal.", RecordType::PTR),
+        pointers
+    );
+    // The same again costs nothing.
+    assert_eq!(send(&lines), NoError);
+    assert_eq!(registry.written().0, 3);
+    // What the records cannot say.
+    let none = |kind| RData::Update0(kind);
+    for lines in [
+        &[("vic-01.vic", IN, address(1))][..],
+        &[("printer.vic-02.vic", IN, address(1))],
+        &[("printer.vic-01.tona", IN, address(1))],
+        &[(printer, IN, txt("x"))],
+        &[("x._ipp._tcp.vic", IN, txt("no location"))],
+        &[("x._ipp._tcp.vic", IN, srv("vic-02.vic", 1))],
+        &[("_ipp._tcp.vic", IN, ptr("x._ipp._tcp.vic"))],
+        &[("Local._http._tcp.vic", ANY, none(RecordType::ANY))],
+        &[("a.b", IN, RData::CNAME(CNAME(osona(printer))))],
+    ] {
+        assert_eq!(send(lines), Refused, "{lines:?}");
+    }
+    assert_eq!(registry.written().0, 3);
+    assert!(
+        daemon
+            .log()
+            .contains("x._ipp._tcp.vic.osona.internal. is a service without an SRV")
+    );
+    // And gone.
+    let lines = [
+        (instance, ANY, none(RecordType::ANY)),
+        ("_ipp._tcp.vic", NONE, ptr(instance)),
+        (printer, ANY, none(RecordType::A)),
+    ];
+    assert_eq!(send(&lines), NoError);
+    assert_eq!(
+        daemon.data("_ipp._tcp.vic.osona.internal.", RecordType::PTR),
+        [""; 0]
+    );
+    let (_, records) = registry.written();
+    assert_eq!(records.len(), 1, "that of others: {records:?}");
+    drop(bus);
+    let lost = [(printer, IN, address(1))];
+    until("the bus is gone", || {
+        (send(&lost) == ResponseCode::ServFail).then_some(())
     });
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{DNSClass, RecordType};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::board::Snapshot;
 use crate::hosted::View;
@@ -78,6 +78,7 @@ impl Request {
 #[derive(Clone, Debug)]
 pub struct Door {
     orders: Sender<Order>,
+    community: mpsc::UnboundedSender<Request>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -95,10 +96,12 @@ impl Drop for Place {
 }
 
 impl Door {
-    /// Leads to who takes `orders`.
-    pub fn new(orders: Sender<Order>) -> Self {
+    /// Leads to who takes `orders`, and with updates of the community's domain to who publishes
+    /// them.
+    pub fn new(orders: Sender<Order>, community: mpsc::UnboundedSender<Request>) -> Self {
         Self {
             orders,
+            community,
             waiting: Arc::default(),
         }
     }
@@ -117,13 +120,11 @@ impl Door {
         let Some((mut signer, plain)) = signed::check(&snapshot.keys, message)? else {
             return Err(said(message, ResponseCode::Refused));
         };
-        let checked =
-            zone(snapshot, &signer, &plain, client).and_then(|(zone, message, rights)| {
-                let place = self.place(plain.len() + BESIDE);
-                let place = place.ok_or(ResponseCode::ServFail)?;
-                Ok((zone, message, rights, place))
-            });
-        let (zone, message, rights, place) = match checked {
+        let checked = wanted(snapshot, &signer, &plain, client).and_then(|wanted| {
+            let place = self.place(plain.len() + BESIDE);
+            Ok((wanted, place.ok_or(ResponseCode::ServFail)?))
+        });
+        let (wanted, place) = match checked {
             Ok(checked) => checked,
             Err(code) => {
                 let mut answer = said(&plain, code);
@@ -132,15 +133,20 @@ impl Door {
             }
         };
         let request = Request {
-            zone,
-            message,
-            rights,
+            zone: wanted.zone,
+            message: wanted.message,
+            rights: wanted.rights,
             signer,
             head: said(&plain, ResponseCode::NoError),
             reply: reply(),
             _place: place,
         };
-        let _ = self.orders.send(Order::Update(Box::new(request))); // the end is near
+        // If nobody takes it the end is near.
+        if wanted.is_community {
+            let _ = self.community.send(request);
+        } else {
+            let _ = self.orders.send(Order::Update(Box::new(request)));
+        }
         Ok(())
     }
 
@@ -154,12 +160,18 @@ impl Door {
     }
 }
 
-/// The zone and the view that it is kept under, the update, and the rights of its sender.
-type Wanted = ((Name, View), Message, Arc<Entry>);
+/// What is to be updated.
+struct Wanted {
+    /// The zone and the view that it is kept under.
+    zone: (Name, View),
+    /// Whether it is the community's domain.
+    is_community: bool,
+    message: Message,
+    rights: Arc<Entry>,
+}
 
-/// What the zone section says (RFC 2136 section 3.1), and whether the key may change anything
-/// there.
-fn zone(
+/// What the zone section says (RFC 2136 section 3.1), if the key may change anything there.
+fn wanted(
     snapshot: &Snapshot,
     signer: &Signer,
     plain: &[u8],
@@ -177,19 +189,31 @@ fn zone(
     if !question.set(name.wire(), asked.query_type.into()) {
         return Err(ResponseCode::FormErr);
     }
+    if asked.query_class != DNSClass::IN {
+        return Err(ResponseCode::NotAuth);
+    }
     let hosted = snapshot.hosted(client.inside).find(&question);
-    let zone = hosted.filter(|zone| zone.name.wire() == question.name());
-    let zone = zone.filter(|_| asked.query_class == DNSClass::IN);
-    let zone = zone.ok_or(ResponseCode::NotAuth)?;
+    let hosted = hosted.filter(|zone| zone.name.wire() == question.name());
+    let community = snapshot.zones.community.as_deref();
+    let community = community.filter(|apex| apex.name.wire() == question.name());
+    let zone = match (hosted, community) {
+        (Some(zone), _) => (zone.name.clone(), zone.kept_as),
+        (None, Some(apex)) => (apex.name.clone(), View::Internal),
+        (None, None) => return Err(ResponseCode::NotAuth),
+    };
     let rights = snapshot.keys.get(signer.key().name());
-    let rights = rights.filter(|rights| rights.updates(&zone.name));
-    let Some(rights) = rights else {
+    let Some(rights) = rights.filter(|rights| rights.updates(&zone.0)) else {
         log::info!(
             "an update of {} is refused: the key {} may not change it",
-            zone.name,
+            zone.0,
             signer.key().name()
         );
         return Err(ResponseCode::Refused);
     };
-    Ok(((zone.name.clone(), zone.kept_as), message, rights.clone()))
+    Ok(Wanted {
+        is_community: hosted.is_none(),
+        rights: rights.clone(),
+        zone,
+        message,
+    })
 }

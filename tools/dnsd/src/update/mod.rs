@@ -3,7 +3,9 @@
 //! owns the zones does it.
 
 pub mod apply;
+pub mod community;
 mod door;
+pub mod publish;
 #[cfg(test)]
 mod tests;
 

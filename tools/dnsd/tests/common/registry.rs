@@ -13,6 +13,8 @@ struct Book {
     sequence: u64,
     joined: bool,
     zone: String,
+    /// How often others have written.
+    writes: usize,
     /// Each record with the number of its last change.
     records: Vec<(u64, Value)>,
 }
@@ -26,7 +28,7 @@ impl Interface {
         let community = json!({"id": "x", "name": "osona", "domain": "osona.internal"});
         json!({
             "joined": book.joined, "community": book.joined.then_some(community),
-            "key": "own", "name": "vic-01", "zone": book.zone,
+            "key": "key-of-vic-01", "name": "vic-01", "zone": book.zone,
         })
         .to_string()
     }
@@ -39,7 +41,6 @@ impl Interface {
         epoch: String,
         sequence: u64,
     ) -> (String, u64, bool, OwnedFd) {
-        assert!(filter.is_empty());
         let book = self.0.lock().unwrap();
         let whole = epoch != book.epoch.to_string();
         let mut text = String::new();
@@ -47,7 +48,10 @@ impl Interface {
             let kind = record["kind"].as_str().unwrap();
             let asked = kinds.is_empty() || kinds.iter().any(|k| k == kind);
             let removed = record["removed"] == true;
-            if asked && (*changed > sequence || whole) && !(whole && removed) {
+            let wanted = filter
+                .get("owner")
+                .is_none_or(|key| record["owner"] == **key);
+            if asked && wanted && (*changed > sequence || whole) && !(whole && removed) {
                 text += &format!("{record}\n");
             }
         }
@@ -62,6 +66,75 @@ impl Interface {
         sequence: u64,
         kinds: &[&str],
     ) -> zbus::Result<()>;
+}
+
+/// Writes records of the box `vic-01`.
+struct Provider(Arc<Mutex<Book>>);
+
+#[interface(name = "net.guifi.Registry1.Provider")]
+impl Provider {
+    async fn put(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        kind: String,
+        name: String,
+        body: String,
+        _lifetime_seconds: u32,
+    ) -> u64 {
+        let body = serde_json::from_str(&body).unwrap();
+        self.write(&emitter, &kind, &name, body).await;
+        1
+    }
+
+    async fn remove(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        kind: String,
+        name: String,
+    ) {
+        self.write(&emitter, &kind, &name, Value::Null).await;
+    }
+}
+
+impl Provider {
+    async fn write(&self, emitter: &SignalEmitter<'_>, kind: &str, name: &str, body: Value) {
+        let (epoch, sequence) = {
+            let mut book = self.0.lock().unwrap();
+            let zone = book.zone.clone();
+            book.write("vic-01", &zone, kind, name, &body);
+            book.writes += 1;
+            (book.epoch.to_string(), book.sequence)
+        };
+        Interface::changed(emitter, &epoch, sequence, &[])
+            .await
+            .unwrap();
+    }
+}
+
+impl Book {
+    fn write(&mut self, owner: &str, zone: &str, kind: &str, name: &str, body: &Value) {
+        self.sequence += 1;
+        let number = self.sequence;
+        let key = format!("key-of-{owner}");
+        let same = |r: &Value| r["owner"] == key && r["kind"] == *kind && r["name"] == *name;
+        self.records.retain(|(_, record)| !same(record));
+        let record = if body.is_null() {
+            json!({"owner": key, "kind": kind, "name": name, "removed": true})
+        } else {
+            let witnessed = if kind == "box" {
+                body["spine"]["addresses"].clone()
+            } else {
+                json!([])
+            };
+            json!({
+                "witnessed": witnessed, "owner": key, "owner_name": owner, "owner_zone": zone, "kind": kind,
+                "name": name, "version": 1, "state": "live", "own": owner == "vic-01",
+                "written_at": "2026-01-01T00:00:00Z", "seen_at": "2026-01-01T00:00:00Z",
+                "expires_at": "2100-01-01T00:00:00Z", "body": body,
+            })
+        };
+        self.records.push((number, record));
+    }
 }
 
 /// A stand-in for guifi-registryd.
@@ -101,9 +174,11 @@ impl Registry {
     pub fn appear(&mut self) {
         self.book.lock().unwrap().epoch += 1;
         let interface = Interface(self.book.clone());
+        let provider = Provider(self.book.clone());
         let connection = self.runtime.block_on(async {
             zbus::connection::Builder::address(self.address.as_str())
                 .serve_at(guifi_bus::REGISTRY.path, interface)
+                .serve_at(guifi_bus::REGISTRY.path, provider)
                 .name(guifi_bus::REGISTRY.name)
                 .build()
                 .await
@@ -130,31 +205,26 @@ impl Registry {
         {
             let mut book = self.book.lock().unwrap();
             for (owner, zone, kind, name, body) in records {
-                book.sequence += 1;
-                let number = book.sequence;
-                let key = format!("key-of-{owner}");
-                let same =
-                    |r: &Value| r["owner"] == key && r["kind"] == *kind && r["name"] == *name;
-                book.records.retain(|(_, record)| !same(record));
-                let record = if body.is_null() {
-                    json!({"owner": key, "kind": kind, "name": name, "removed": true})
-                } else {
-                    let witnessed = if *kind == "box" {
-                        body["spine"]["addresses"].clone()
-                    } else {
-                        json!([])
-                    };
-                    json!({
-                        "witnessed": witnessed, "owner": key, "owner_name": owner, "owner_zone": zone, "kind": kind,
-                        "name": name, "version": 1, "state": "live", "own": *owner == "vic-01",
-                        "written_at": "2026-01-01T00:00:00Z", "seen_at": "2026-01-01T00:00:00Z",
-                        "expires_at": "2100-01-01T00:00:00Z", "body": body,
-                    })
-                };
-                book.records.push((number, record));
+                book.write(owner, zone, kind, name, body);
             }
         }
         self.tell();
+    }
+
+    /// How often others have written, and the records of the box `vic-01` by kind and name.
+    pub fn written(&self) -> (usize, Vec<(String, Value)>) {
+        let book = self.book.lock().unwrap();
+        let own = book.records.iter().filter(|(_, record)| {
+            record["owner"] == "key-of-vic-01"
+                && record["kind"] != "box"
+                && !record["body"].is_null()
+        });
+        let text = |record: &Value, word: &str| record[word].as_str().unwrap().to_owned();
+        let named = own.map(|(_, record)| {
+            let name = format!("{} {}", text(record, "kind"), text(record, "name"));
+            (name, record["body"].clone())
+        });
+        (book.writes, named.collect())
     }
 
     pub fn boxed(&self, owner: &str, zone: &str, address: &str) {

@@ -7,6 +7,8 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name as WireName, RData, Record as WireRecord};
 
+use tokio::sync::mpsc::unbounded_channel;
+
 use super::*;
 use crate::keys::{Keyring, New};
 use crate::respond::Client;
@@ -72,7 +74,7 @@ fn updates_of_a_zone_of_the_portal_are_made_again_when_that_says_something_else(
     let (holder, board) = start();
     let key = key(&root, &board);
     give(&holder, 9503, vec![defined("10.0.0.1")]);
-    let door = Door::new(holder.orders());
+    let door = Door::new(holder.orders(), unbounded_channel().0);
     for (owner, address) in [
         ("host.vall.example.", [10, 9, 9, 1]),
         ("ns.vall.example.", [10, 9, 9, 2]),
@@ -122,7 +124,7 @@ fn updates_that_cannot_be_kept_are_not_made() {
     let (changes, _) = tokio::sync::mpsc::unbounded_channel();
     let holder = Holder::start(&root, &board, changes, specs, None).unwrap();
     let key = key(&root, &board);
-    let door = Door::new(holder.orders());
+    let door = Door::new(holder.orders(), unbounded_channel().0);
     let one = message(&key, "host.vall.example.", [10, 9, 9, 1]);
     assert_eq!(update(&door, &board, &one), ResponseCode::ServFail);
     assert_eq!(
@@ -144,7 +146,7 @@ fn no_more_updates_wait_than_there_is_room_for() {
     let key = key(&root, &board);
     // Nobody takes what comes in.
     let (orders, inbox) = channel();
-    let door = Door::new(orders);
+    let door = Door::new(orders, unbounded_channel().0);
     let one = message(&key, "host.vall.example.", [10, 9, 9, 1]);
     let enter = || {
         let (reply, _) = oneshot::channel();
@@ -162,4 +164,32 @@ fn no_more_updates_wait_than_there_is_room_for() {
     drop(inbox.recv().unwrap());
     enter().unwrap();
     drop(holder);
+}
+
+#[test]
+fn mutants_of_signed_updates_are_not_let_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(directory.path());
+    let specs = spec(&root);
+    write(&root, &zone(7, "10.0.0.1"));
+    let board = Arc::new(Board::default());
+    let (changes, _) = unbounded_channel();
+    let holder = Holder::start(&root, &board, changes, specs, None).unwrap();
+    let key = key(&root, &board);
+    let door = Door::new(holder.orders(), unbounded_channel().0);
+    let one = message(&key, "host.vall.example.", [10, 9, 9, 1]);
+    let samples = [one.clone()];
+    guifi_testing::fuzz::bytes("signed update", &samples, |bytes| {
+        let (reply, answer) = oneshot::channel();
+        match door.enter(&board.get(), bytes, INSIDE, || Reply::Tcp(reply)) {
+            // The number, and the case of the key's name, may change on the way.
+            Ok(()) => {
+                assert!(bytes[2..].eq_ignore_ascii_case(&one[2..]));
+                answer.blocking_recv().unwrap();
+            }
+            Err(answer) => assert!(answer.len() >= 12 && answer.len() < bytes.len() + 100),
+        }
+    });
+    let records = reports(&holder)[0].records;
+    assert!(records <= 4, "{records}");
 }

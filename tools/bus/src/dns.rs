@@ -32,4 +32,5 @@ pub trait DnsAdmin {
         transfer: &[&str],
     ) -> zbus::Result<String>;
     fn revoke_key(&self, name: &str) -> zbus::Result<()>;
+    fn refresh(&self, zone: &str, whole: bool) -> zbus::Result<()>;
 }

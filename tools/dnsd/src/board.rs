@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::hosted::Hosted;
+use crate::hosted::{Hosted, View, Zone};
 use crate::keys::Keys;
 use crate::name::Name;
 use crate::query::Question;
 use crate::respond::Client;
+use crate::secondary::{Followed, Register};
 use crate::zone::Zones;
 
 /// Who is resolved for, and which zones have servers of their own.
@@ -95,6 +96,8 @@ pub struct Snapshot {
     pub internal: Arc<Hosted>,
     /// Hosted zones as all others see them.
     pub external: Arc<Hosted>,
+    /// Those that are copies.
+    pub followed: Arc<Register>,
 }
 
 impl Snapshot {
@@ -105,6 +108,14 @@ impl Snapshot {
         } else {
             &self.external
         }
+    }
+
+    /// The copy of a zone that is followed, if it may be answered from.
+    pub fn copy(&self, followed: &Followed) -> Option<&Arc<Zone>> {
+        let zone = self
+            .hosted(followed.view == View::Internal)
+            .get(&followed.zone)?;
+        Some(zone).filter(|zone| !zone.expired)
     }
 }
 

@@ -11,6 +11,9 @@ use serde::Deserialize;
 use crate::hosted::View;
 use crate::hosted::spec::{Access, Server, Source, Spec};
 use crate::name::Name;
+use crate::secondary::Primary;
+use crate::secondary::fetch::Limits;
+use crate::secondary::stream::Size;
 
 /// The file as written; see guifi-dnsd.toml(5).
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -24,6 +27,7 @@ pub struct Written {
     upstream: WrittenUpstream,
     tcp: WrittenTcp,
     portal: WrittenPortal,
+    secondary: WrittenSecondary,
     zones: BTreeMap<String, WrittenZone>,
     transfer: Vec<String>,
     notify: Vec<String>,
@@ -51,10 +55,20 @@ struct WrittenPortal {
     reverse: bool,
 }
 
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenSecondary {
+    bytes: usize,
+    records: usize,
+    seconds: u32,
+    idle_seconds: u32,
+}
+
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 struct WrittenZone {
     file: Option<PathBuf>,
+    primaries: Vec<String>,
     view: WrittenView,
     transfer: Vec<String>,
     notify: Vec<String>,
@@ -80,9 +94,21 @@ impl Default for Written {
             upstream: WrittenUpstream::default(),
             tcp: WrittenTcp::default(),
             portal: WrittenPortal::default(),
+            secondary: WrittenSecondary::default(),
             zones: BTreeMap::new(),
             transfer: Vec::new(),
             notify: Vec::new(),
+        }
+    }
+}
+
+impl Default for WrittenSecondary {
+    fn default() -> Self {
+        Self {
+            bytes: 64 << 20,
+            records: 500_000,
+            seconds: 1800,
+            idle_seconds: 30,
         }
     }
 }
@@ -122,6 +148,8 @@ pub struct Settings {
     pub tcp_idle: Duration,
     /// Zones that are hosted here.
     pub hosted: Vec<Spec>,
+    /// How much is taken of a primary.
+    pub secondary: Limits,
     /// What is taken from the portal.
     pub portal: Option<Portal>,
     /// Who may have all of the community's domain.
@@ -186,6 +214,7 @@ impl Settings {
             tcp_per_client: written.tcp.per_client,
             tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
             hosted: written.zones.iter().map(hosted).collect::<Result<_, _>>()?,
+            secondary: limits(&written.secondary)?,
             portal: Some(Portal {
                 service: written.portal.service,
                 reverse: written.portal.reverse,
@@ -200,8 +229,6 @@ impl Settings {
 fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
     let name = Name::parse(text).filter(|name| text.is_ascii() && name.labels().count() > 0);
     let name = name.ok_or_else(|| wrong("zones", text, "a domain name"))?;
-    let file = written.file.as_ref().filter(|file| file.is_absolute());
-    let file = file.ok_or_else(|| wrong("zones", text, "a zone with an absolute 'file'"))?;
     Ok(Spec {
         name: name.lower(),
         views: match written.view {
@@ -209,9 +236,48 @@ fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
             WrittenView::Internal => vec![View::Internal],
             WrittenView::External => vec![View::External],
         },
-        source: Source::File(file.clone()),
+        source: source(text, written)?,
         transfer: access("zones.transfer", &written.transfer)?,
         notify: servers("zones.notify", &written.notify)?,
+    })
+}
+
+/// Where a zone comes from: a file or primaries.
+fn source(text: &str, written: &WrittenZone) -> Result<Source, Error> {
+    let primaries = addresses("zones.primaries", &written.primaries)?;
+    match &written.file {
+        Some(file) if file.is_absolute() && primaries.is_empty() => Ok(Source::File(file.clone())),
+        None if !primaries.is_empty() => {
+            let primary = |address| Primary { address };
+            Ok(Source::Primaries(
+                primaries.into_iter().map(primary).collect(),
+            ))
+        }
+        _ => Err(wrong(
+            "zones",
+            text,
+            "a zone with either an absolute 'file' or 'primaries'",
+        )),
+    }
+}
+
+fn limits(written: &WrittenSecondary) -> Result<Limits, Error> {
+    let numbers = [
+        ("secondary.bytes", written.bytes),
+        ("secondary.records", written.records),
+        ("secondary.seconds", written.seconds as usize),
+        ("secondary.idle_seconds", written.idle_seconds as usize),
+    ];
+    if let Some((key, _)) = numbers.iter().find(|(_, number)| *number == 0) {
+        return Err(wrong(key, "0", "at least 1"));
+    }
+    Ok(Limits {
+        size: Size {
+            octets: written.bytes,
+            records: written.records,
+        },
+        time: Duration::from_secs(u64::from(written.seconds)),
+        idle: Duration::from_secs(u64::from(written.idle_seconds)),
     })
 }
 
@@ -302,7 +368,7 @@ mod tests {
         let written: Written = toml::from_str(&uncommented).unwrap();
         assert_eq!(written, Written::default());
         let keys: toml::Table = toml::from_str(&uncommented).unwrap();
-        assert_eq!(keys.len(), 11, "every key is shown: {keys:?}");
+        assert_eq!(keys.len(), 12, "every key is shown: {keys:?}");
     }
 
     #[test]
@@ -318,6 +384,9 @@ mod tests {
             ("[zones.'.']\nfile = '/x'", "zones"),
             ("[zones.a]\nfile = 'x'", "zones"),
             ("[zones.a]", "zones"),
+            ("[zones.a]\nfile = '/x'\nprimaries = ['10.0.0.1']", "zones"),
+            ("[zones.a]\nprimaries = ['x']", "zones.primaries"),
+            ("[secondary]\nrecords = 0", "secondary.records"),
             ("[zones.a]\nfile = '/x'\ntransfer = ['x']", "zones.transfer"),
             ("notify = ['x']", "notify"),
             ("notify = ['10.0.0.1 key']", "notify"),

@@ -54,6 +54,8 @@ pub enum Outcome {
     Update,
     /// Not ours: to be asked elsewhere. The answer is empty.
     Forward,
+    /// Word of a change: who knows where it came from answers it. The answer is empty.
+    Notify,
     /// No answer.
     Drop,
 }
@@ -211,6 +213,9 @@ fn unsigned(
         out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
         return Outcome::Failed;
     };
+    if query.metadata.op_code == OpCode::Notify {
+        return Outcome::Notify;
+    }
     let code = match &query.queries[..] {
         _ if query.metadata.op_code != OpCode::Query => ResponseCode::NotImp,
         [one] if one.query_class != DNSClass::IN => ResponseCode::Refused,
@@ -218,7 +223,7 @@ fn unsigned(
         _ => ResponseCode::FormErr,
     };
     if code != ResponseCode::NoError {
-        out.extend_from_slice(&refusal(&query, message, code));
+        out.extend_from_slice(&reply(&query, message, code));
         return if code == ResponseCode::Refused {
             Outcome::Refused
         } else {
@@ -255,7 +260,8 @@ pub fn plain_form(query: &Message) -> Option<Vec<u8>> {
     plain.to_vec().ok()
 }
 
-fn refusal(query: &Message, message: &[u8], code: ResponseCode) -> Vec<u8> {
+/// An answer to `query`, which is `message`, that only says `code`.
+pub fn reply(query: &Message, message: &[u8], code: ResponseCode) -> Vec<u8> {
     let mut answer = Message::new(
         query.metadata.id,
         MessageType::Response,

@@ -23,6 +23,7 @@ use crate::notice;
 use crate::portal::Feed;
 use crate::resolve;
 use crate::respond::Transport;
+use crate::secondary::follow::Follower;
 use crate::stats::{Totals, sum};
 use crate::tcp::{Limits, Tcp};
 use crate::udp::{Job, Worker};
@@ -134,6 +135,8 @@ impl Service {
             orders: holder.orders(),
         });
         let (sender, settings) = watch::channel(settings);
+        let follower = Follower::new(holder.orders(), settings.clone());
+        let register = holder.register();
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = channel();
         let failed = |e: std::io::Error| Error::failed(format!("cannot start: {e}"));
@@ -147,6 +150,7 @@ impl Service {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::spawn(notice::tell(told, keys));
+                    tokio::spawn(follower.run(register));
                     run(parts, listener, settings, inbox).await;
                     let _ = ready.send(()); // nobody waits: stopped already
                     let _ = stopped.await; // the sender went: the same

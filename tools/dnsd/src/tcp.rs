@@ -21,6 +21,7 @@ use crate::hosted::spec::Access;
 use crate::query::Question;
 use crate::resolve;
 use crate::respond::{Outcome, Transport, respond};
+use crate::secondary::notice;
 use crate::signed::{self, said};
 use crate::state::now;
 use crate::stats::{Counters, Totals};
@@ -140,7 +141,10 @@ impl Tcp {
                 let snapshot = self.board.get();
                 let who = snapshot.policy.client(client.ip());
                 let way = Transport::Tcp;
-                respond(&snapshot, &mut question, &message, way, who, &mut out)
+                match respond(&snapshot, &mut question, &message, way, who, &mut out) {
+                    Outcome::Notify => notice::receive(&snapshot, &message, client.ip(), &mut out),
+                    outcome => outcome,
+                }
             };
             totals.count(outcome);
             self.counters.add(&totals);

@@ -183,6 +183,7 @@ pub fn source(
     let hosted = snapshot.hosted(client.inside).find(question);
     if let Some(zone) = hosted.filter(|zone| zone.name.wire() == question.name()) {
         return match allows(&zone.transfer, &zone.name) {
+            true if zone.expired => refuse(ResponseCode::ServFail),
             true => Ok(Source::Hosted(zone.clone())),
             false => refuse(ResponseCode::Refused),
         };

@@ -17,6 +17,7 @@ use crate::batch::{BATCH, Batch, Family};
 use crate::board::{Board, Reader};
 use crate::query::{Kind, Question};
 use crate::respond::{Outcome, Transport, error_answer, respond};
+use crate::secondary::notice;
 use crate::stats::{Counters, Totals};
 use crate::update::{Door, Reply, is_update};
 
@@ -240,7 +241,11 @@ impl Running {
                             }
                         };
                     }
-                    let outcome = respond(snapshot, question, message, Transport::Udp, who, out);
+                    let mut outcome =
+                        respond(snapshot, question, message, Transport::Udp, who, out);
+                    if outcome == Outcome::Notify {
+                        outcome = notice::receive(snapshot, message, client.ip(), out);
+                    }
                     if outcome == Outcome::Forward {
                         let job = Job {
                             message: message.to_vec(),

@@ -51,6 +51,11 @@ fn the_daemon_introspects_its_interface_and_every_proxy_method_answers() {
         admin.revoke_key("k").await.unwrap();
         let error = admin.show_key("k").await.unwrap_err().to_string();
         assert!(error.contains("net.guifi.Error.NotFound"), "{error}");
+        let error = admin.refresh("nowhere", false).await.unwrap_err();
+        assert!(
+            error.to_string().contains("net.guifi.Error.NotFound"),
+            "{error}"
+        );
     });
 }
 
@@ -78,6 +83,10 @@ fn the_manuals_name_every_option_key_and_member() {
         "upstream.zones",
         "portal.service",
         "portal.reverse",
+        "secondary.bytes",
+        "secondary.records",
+        "secondary.seconds",
+        "secondary.idle_seconds",
         "tcp.connections",
         "tcp.per_client",
         "tcp.idle_seconds",

@@ -1,6 +1,7 @@
 //! The thread that owns the hosted zones: loads them, changes them, keeps them on the disk and
 //! publishes them. A zone whose source is missing or wrong stays as it was.
 
+mod copy;
 mod group;
 mod take;
 
@@ -12,8 +13,9 @@ use std::thread::JoinHandle;
 use guifi_core::{Error, Root};
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use self::copy::Copy;
 use super::blob::Delta;
 use super::content::Content;
 use super::draft::Draft;
@@ -26,6 +28,7 @@ use crate::board::Board;
 use crate::encode::rtype;
 use crate::name::Name;
 use crate::notice;
+use crate::secondary::{Register, Told};
 use crate::update::Request;
 
 /// What the holder is asked to do.
@@ -64,6 +67,8 @@ pub enum Order {
         /// Where the answer goes: how many updates were dropped, or why it is not done.
         reply: oneshot::Sender<Result<u32, String>>,
     },
+    /// There is something about a copy.
+    Copy(Told),
     /// The end.
     Stop,
 }
@@ -87,6 +92,8 @@ pub struct Report {
     pub fault: Option<String>,
     /// What is probably a mistake.
     pub doubts: Vec<String>,
+    /// How it stands with the primaries, if it is a copy.
+    pub secondary: Option<copy::Report>,
 }
 
 /// How the zones are.
@@ -96,6 +103,7 @@ pub type Reports = Arc<Mutex<BTreeMap<(Name, View), Report>>>;
 pub struct Holder {
     orders: Sender<Order>,
     reports: Reports,
+    register: watch::Receiver<Arc<Register>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -121,9 +129,11 @@ impl Holder {
             zones: BTreeMap::new(),
             portal: None,
             reports: Arc::default(),
+            register: watch::Sender::default(),
         };
         holding.configure(specs, portal);
         let reports = holding.reports.clone();
+        let register = holding.register.subscribe();
         let thread = std::thread::Builder::new()
             .name("zones".into())
             .stack_size(512 * 1024)
@@ -132,6 +142,7 @@ impl Holder {
         Ok(Self {
             orders,
             reports,
+            register,
             thread: Some(thread),
         })
     }
@@ -144,6 +155,11 @@ impl Holder {
     /// The way to see how the zones are.
     pub fn reports(&self) -> Reports {
         self.reports.clone()
+    }
+
+    /// The zones that are followed, as they change.
+    pub fn register(&self) -> watch::Receiver<Arc<Register>> {
+        self.register.clone()
     }
 }
 
@@ -166,7 +182,10 @@ struct Held {
     doubts: Vec<String>,
     /// Number of updates since then.
     updates: u32,
+    copy: Option<Copy>,
     published: Option<Arc<Zone>>,
+    /// The serial that others were told of.
+    told: Option<u32>,
 }
 
 struct Holding {
@@ -177,6 +196,7 @@ struct Holding {
     zones: BTreeMap<(Name, View), Held>,
     portal: Option<u64>,
     reports: Reports,
+    register: watch::Sender<Arc<Register>>,
 }
 
 impl Holding {
@@ -202,6 +222,7 @@ impl Holding {
                         .map(|store| store.since((&name, view), serial));
                     let _ = reply.send(changes.and_then(|changes| changes.unwrap_or_default())); // gone
                 }
+                Order::Copy(told) => self.copy(told),
                 Order::Stop => return,
             }
         }
@@ -220,10 +241,12 @@ impl Holding {
             let key = (spec.name.clone(), spec.kept_as());
             let mut held = self.held(before.remove(&key), &key, spec);
             self.take_file(&key, &mut held);
+            self.begin_copy(&key, &mut held);
             self.zones.insert(key, held);
         }
         self.keep_portal(before);
         self.forget();
+        self.enter();
         self.publish();
     }
 
@@ -242,7 +265,9 @@ impl Holding {
             fault: None,
             doubts: Vec::new(),
             updates: 0,
+            copy: None,
             published: None,
+            told: None,
         };
         let loaded = self.store.as_ref().map(|store| store.load((&key.0, key.1)));
         match loaded {
@@ -311,7 +336,16 @@ impl Holding {
         self.board.change(|snapshot| {
             snapshot.internal = internal;
             snapshot.external = external;
+            snapshot.followed = self.register.borrow().clone();
         });
+    }
+
+    /// Says how a zone is.
+    fn tell(&self, key: &(Name, View)) {
+        if let Some(held) = self.zones.get(key) {
+            let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+            reports.insert(key.clone(), report(&key.0, held));
+        }
     }
 }
 
@@ -326,9 +360,13 @@ fn renew(
     }
     let content = held.content.as_ref();
     let transfer = held.spec.transfer.clone();
-    let zone = content.and_then(|content| Zone::new(content, transfer, *kept_as));
+    let mut zone = content.and_then(|content| Zone::new(content, transfer, *kept_as));
+    if let (Some(zone), Some(copy)) = (&mut zone, &held.copy) {
+        zone.expired = copy.is_expired();
+    }
     held.published = zone.map(Arc::new);
-    if held.published.is_some() && !held.spec.notify.is_empty() {
+    let serial = held.published.as_ref().map(|zone| zone.serial);
+    if std::mem::replace(&mut held.told, serial) != serial && !held.spec.notify.is_empty() {
         let change = notice::Change {
             zone: name.clone(),
             servers: held.spec.notify.clone(),
@@ -347,6 +385,10 @@ fn report(name: &Name, held: &Held) -> Report {
         },
         source: match &held.spec.source {
             Source::File(path) => path.display().to_string(),
+            Source::Primaries(primaries) => {
+                let texts: Vec<_> = primaries.iter().map(ToString::to_string).collect();
+                texts.join(" ")
+            }
             Source::Portal(service) => format!("portal, service {service}"),
         },
         serial: held.published.as_ref().map(|zone| zone.serial),
@@ -354,6 +396,7 @@ fn report(name: &Name, held: &Held) -> Report {
         updates: held.updates,
         fault: held.fault.clone(),
         doubts: held.doubts.clone(),
+        secondary: held.copy.as_ref().map(Copy::report),
     }
 }
 

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use super::View;
 use crate::board::within;
 use crate::name::Name;
+use crate::secondary::Primary;
 
 /// Where a zone comes from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Source {
     /// A master file on this box.
     File(PathBuf),
+    /// Other servers, of whose zone this is a copy.
+    Primaries(Vec<Primary>),
     /// The portal, which defines it for the DNS service of this number.
     Portal(u64),
 }

@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod primary;
 mod registry;
 mod upstream;
 
@@ -23,6 +24,7 @@ use guifi_dnsd::name::Name;
 pub use guifi_testing::bus::Bus;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
+pub use primary::{AXFR, IXFR, Script, StandInPrimary, Step, soa};
 pub use registry::Registry;
 use serde_json::Value;
 pub use upstream::Upstream;

@@ -118,6 +118,7 @@ impl Holding {
             !matches!(held.spec.source, Source::Portal(_)) || defined.contains(key)
         });
         self.forget();
+        self.enter();
         self.publish();
     }
 

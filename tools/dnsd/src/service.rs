@@ -135,7 +135,7 @@ impl Service {
             orders: holder.orders(),
         });
         let (sender, settings) = watch::channel(settings);
-        let follower = Follower::new(holder.orders(), settings.clone());
+        let follower = Follower::new(holder.orders(), settings.clone(), keys.clone());
         let register = holder.register();
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = channel();

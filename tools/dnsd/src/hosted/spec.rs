@@ -1,12 +1,12 @@
 //! What an administrator, or the portal, says about a hosted zone, checked.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::View;
 use crate::board::within;
 use crate::name::Name;
-use crate::secondary::Primary;
 
 /// Where a zone comes from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,7 +14,7 @@ pub enum Source {
     /// A master file on this box.
     File(PathBuf),
     /// Other servers, of whose zone this is a copy.
-    Primaries(Vec<Primary>),
+    Primaries(Vec<Server>),
     /// The portal, which defines it for the DNS service of this number.
     Portal(u64),
 }
@@ -41,6 +41,15 @@ pub struct Server {
     pub address: SocketAddr,
     /// Name of the key, lower case, that it is spoken to with.
     pub key: Option<Name>,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address.port() {
+            53 => write!(f, "{}", self.address.ip()),
+            _ => write!(f, "{}", self.address),
+        }
+    }
 }
 
 /// Who may do something: whoever is in one of the networks, or has one of the keys.

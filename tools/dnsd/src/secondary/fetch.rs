@@ -40,7 +40,7 @@ pub struct Limits {
 
 /// A primary as it is asked.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct Primary {
     /// Its address.
     pub address: SocketAddr,
     /// The key that both sides sign with.
@@ -99,7 +99,7 @@ struct Query {
 
 impl Query {
     /// Asks for a type; with `serial` for the changes since.
-    fn new(zone: &Name, server: &Server, kind: u16, serial: Option<u32>) -> io::Result<Self> {
+    fn new(zone: &Name, server: &Primary, kind: u16, serial: Option<u32>) -> io::Result<Self> {
         let mut id = [0; 2];
         getrandom::fill(&mut id).map_err(io::Error::other)?;
         let authorities = u8::from(serial.is_some());
@@ -168,7 +168,7 @@ impl Query {
         Err(Trouble::Lame)
     }
 
-    async fn send(&self, server: &Server) -> Result<BufReader<TcpStream>, Trouble> {
+    async fn send(&self, server: &Primary) -> Result<BufReader<TcpStream>, Trouble> {
         let connected = timeout(CONNECT, TcpStream::connect(server.address)).await;
         let mut stream = connected.map_err(|_| Trouble::Silent)??;
         let length = u16::try_from(self.bytes.len()).map_err(io::Error::other)?;
@@ -187,7 +187,7 @@ enum Serial {
 ///
 /// # Errors
 /// Why it has none for us.
-pub async fn serial(zone: &Name, server: &Server, idle: Duration) -> Result<u32, Trouble> {
+pub async fn serial(zone: &Name, server: &Primary, idle: Duration) -> Result<u32, Trouble> {
     for _ in 0..ATTEMPTS {
         match timeout(ANSWER, by_udp(zone, server)).await {
             Ok(Ok(Serial::Is(serial))) => return Ok(serial),
@@ -200,7 +200,7 @@ pub async fn serial(zone: &Name, server: &Server, idle: Duration) -> Result<u32,
     by_tcp(zone, server, idle).await
 }
 
-async fn by_udp(zone: &Name, server: &Server) -> Result<Serial, Trouble> {
+async fn by_udp(zone: &Name, server: &Primary) -> Result<Serial, Trouble> {
     let any: SocketAddr = match server.address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -218,7 +218,7 @@ async fn by_udp(zone: &Name, server: &Server) -> Result<Serial, Trouble> {
     }
 }
 
-async fn by_tcp(zone: &Name, server: &Server, idle: Duration) -> Result<u32, Trouble> {
+async fn by_tcp(zone: &Name, server: &Primary, idle: Duration) -> Result<u32, Trouble> {
     let mut query = Query::new(zone, server, rtype::SOA, None)?;
     let mut stream = query.send(server).await?;
     let mut answer = Vec::new();
@@ -251,7 +251,7 @@ async fn receive(
 /// Why nothing of it can be used.
 pub async fn transfer(
     zone: &Name,
-    server: &Server,
+    server: &Primary,
     serial: Option<u32>,
     limits: Limits,
 ) -> Result<Fetched, Trouble> {
@@ -261,7 +261,7 @@ pub async fn transfer(
 
 async fn stream(
     zone: &Name,
-    server: &Server,
+    server: &Primary,
     serial: Option<u32>,
     limits: Limits,
 ) -> Result<Fetched, Trouble> {

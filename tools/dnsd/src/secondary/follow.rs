@@ -11,9 +11,10 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::fetch::{self, Server, Trouble};
+use super::fetch::{self, Primary, Trouble};
 use super::stream::Fetched;
 use super::{Event, Followed, Plan, Register, Reply, Told};
+use crate::board::Board;
 use crate::config::Settings;
 use crate::hosted::View;
 use crate::hosted::holder::Order;
@@ -31,16 +32,22 @@ const PACE: Duration = Duration::from_secs(1);
 pub struct Follower {
     orders: Sender<Order>,
     settings: watch::Receiver<Settings>,
+    board: Arc<Board>,
     questions: Arc<Semaphore>,
     transfers: Arc<Semaphore>,
 }
 
 impl Follower {
-    /// Nothing is followed yet. `orders` lead to the holder of the zones.
-    pub fn new(orders: Sender<Order>, settings: watch::Receiver<Settings>) -> Self {
+    /// Nothing is followed yet. `orders` lead to the holder of the zones, `board` has the keys.
+    pub fn new(
+        orders: Sender<Order>,
+        settings: watch::Receiver<Settings>,
+        board: Arc<Board>,
+    ) -> Self {
         Self {
             orders,
             settings,
+            board,
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             transfers: Arc::new(Semaphore::new(TRANSFERS)),
         }
@@ -118,12 +125,20 @@ impl Follower {
             (zone.primaries.iter()).partition(|primary| Some(primary.address) == plan.last);
         let mut troubles = Vec::new();
         for primary in last.into_iter().chain(others) {
-            let server = Server {
-                address: primary.address,
-                key: None,
+            let name = primary.key.as_ref();
+            let key = name.map(|name| self.board.get().keys.key(name).ok_or(name));
+            let key = match key.transpose() {
+                Ok(key) => key,
+                Err(name) => {
+                    troubles.push(format!("{primary}: there is no key {name}"));
+                    continue;
+                }
             };
+            let address = primary.address;
             // Boxed, so that zones that sleep take little memory.
-            match Box::pin(self.ask(zone, &server, plan.serial, whole)).await {
+            let asked =
+                Box::pin(self.ask(zone, &Primary { address, key }, plan.serial, whole)).await;
+            match asked {
                 Ok(reply) => {
                     sleep_until(began + PACE).await;
                     return reply;
@@ -139,7 +154,7 @@ impl Follower {
     async fn ask(
         &self,
         zone: &Arc<Followed>,
-        server: &Server,
+        server: &Primary,
         ours: Option<u32>,
         whole: bool,
     ) -> Result<Option<Reply>, Trouble> {
@@ -183,7 +198,7 @@ impl Follower {
     async fn whole(
         &self,
         zone: &Arc<Followed>,
-        server: &Server,
+        server: &Primary,
         force: bool,
     ) -> Result<Option<Reply>, Trouble> {
         let limits = self.settings.borrow().secondary;

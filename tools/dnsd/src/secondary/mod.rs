@@ -11,7 +11,6 @@ pub mod timers;
 pub mod wire;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,24 +20,9 @@ use tokio::time::Instant;
 
 use crate::hosted::View;
 use crate::hosted::blob::Delta;
+use crate::hosted::spec::Server;
 use crate::name::Name;
 use crate::state::now;
-
-/// A server that a zone is fetched from.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Primary {
-    /// Its address.
-    pub address: SocketAddr,
-}
-
-impl fmt::Display for Primary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address.port() {
-            53 => write!(f, "{}", self.address.ip()),
-            _ => write!(f, "{}", self.address),
-        }
-    }
-}
 
 /// A zone that is followed.
 #[derive(Debug)]
@@ -48,7 +32,7 @@ pub struct Followed {
     /// Under which view it is kept.
     pub view: View,
     /// Where it comes from, in the order of asking.
-    pub primaries: Vec<Primary>,
+    pub primaries: Vec<Server>,
     /// Rung to have it asked for at once. Rung while that is done, it is done once more.
     bell: Notify,
     /// Whether all of it is wanted, whatever its serial.
@@ -57,7 +41,7 @@ pub struct Followed {
 
 impl Followed {
     /// Begins to follow a zone.
-    pub fn new(zone: Name, view: View, primaries: Vec<Primary>) -> Self {
+    pub fn new(zone: Name, view: View, primaries: Vec<Server>) -> Self {
         Self {
             zone,
             view,

@@ -1,6 +1,7 @@
 //! Word of a change from a primary (RFC 1996): heard from those that the zone is fetched from,
 //! and from nobody else. What it says is a hint; the primary is asked itself.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -9,18 +10,33 @@ use hickory_proto::rr::{DNSClass, RData, RecordType};
 use super::Followed;
 use crate::board::Snapshot;
 use crate::hosted::rrset::newer;
+use crate::hosted::spec::Server;
 use crate::name::Name;
 use crate::respond::{Outcome, error_header, reply};
+use crate::signed;
+use crate::state::now;
 
 /// Answers a NOTIFY from `client` into `out`, and has the zone asked for if it may be new.
 pub fn receive(snapshot: &Snapshot, message: &[u8], client: IpAddr, out: &mut Vec<u8>) -> Outcome {
     out.clear();
-    let Ok(notice) = Message::from_vec(message) else {
+    let (mut signer, plain) = match signed::check(&snapshot.keys, message) {
+        Ok(None) => (None, Cow::Borrowed(message)),
+        Ok(Some((signer, plain))) => (Some(signer), Cow::Owned(plain)),
+        Err(refusal) => {
+            out.extend_from_slice(&refusal);
+            return Outcome::Failed;
+        }
+    };
+    let Ok(notice) = Message::from_vec(&plain) else {
         out.extend_from_slice(&error_header(message, ResponseCode::FormErr));
         return Outcome::Failed;
     };
-    let code = judge(snapshot, &notice, client.to_canonical());
+    let key = signer.as_ref().map(|signer| signer.key().name());
+    let code = judge(snapshot, &notice, client.to_canonical(), key);
     out.extend_from_slice(&reply(&notice, message, code));
+    if let Some(signer) = &mut signer {
+        signer.sign(out, now());
+    }
     match code {
         ResponseCode::NoError => Outcome::Answer,
         ResponseCode::Refused => Outcome::Refused,
@@ -28,7 +44,12 @@ pub fn receive(snapshot: &Snapshot, message: &[u8], client: IpAddr, out: &mut Ve
     }
 }
 
-fn judge(snapshot: &Snapshot, notice: &Message, client: IpAddr) -> ResponseCode {
+fn judge(
+    snapshot: &Snapshot,
+    notice: &Message,
+    client: IpAddr,
+    key: Option<&Name>,
+) -> ResponseCode {
     let [asked] = &notice.queries[..] else {
         return ResponseCode::FormErr;
     };
@@ -42,10 +63,12 @@ fn judge(snapshot: &Snapshot, notice: &Message, client: IpAddr) -> ResponseCode 
     if zones.is_empty() {
         return ResponseCode::NotAuth;
     }
-    let from = |zone: &Followed| {
-        let addresses = zone.primaries.iter().map(|primary| primary.address.ip());
-        addresses.map(|ip| ip.to_canonical()).any(|ip| ip == client)
+    // Who shares a key must use it.
+    let is = |primary: &Server| match &primary.key {
+        Some(name) => key == Some(name),
+        None => primary.address.ip().to_canonical() == client,
     };
+    let from = |zone: &Followed| zone.primaries.iter().any(is);
     let theirs: Vec<_> = zones.iter().filter(|zone| from(zone)).collect();
     if theirs.is_empty() {
         if snapshot.followed.may_complain() {
@@ -76,7 +99,7 @@ mod tests {
     use hickory_proto::rr::rdata::SOA;
     use hickory_proto::rr::{Name as WireName, Record};
 
-    use super::super::{Primary, Register};
+    use super::super::Register;
     use super::*;
     use crate::hosted::content::Content;
     use crate::hosted::spec::Access;
@@ -88,8 +111,9 @@ mod tests {
 
     /// A copy with serial 7 of a zone at 10.0.0.1.
     fn snapshot() -> (Snapshot, Arc<Followed>) {
-        let primary = Primary {
+        let primary = Server {
             address: "10.0.0.1:53".parse().unwrap(),
+            key: None,
         };
         let followed = Arc::new(Followed::new(zone(), View::Internal, vec![primary]));
         let records = file::read("@ 60 SOA ns dns 7 60 60 60 60\n", None, &zone()).unwrap();

@@ -3,14 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use guifi_dnsd::hosted::{blob, file};
 use guifi_dnsd::name::Name;
 
 use super::free_port;
 
-const SOA: u16 = 6;
+pub const SOA: u16 = 6;
 pub const IXFR: u16 = 251;
 pub const AXFR: u16 = 252;
 
@@ -49,58 +48,73 @@ pub struct Script {
 /// The server, and what it was asked so far: types of questions.
 pub struct StandInPrimary {
     pub address: SocketAddr,
-    pub asked: Arc<Mutex<Vec<u16>>>,
-    script: Arc<Mutex<Script>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    asked: Mutex<Vec<u16>>,
+    script: Mutex<Script>,
+    /// Connections that are open, and the most that ever were.
+    open: Mutex<(usize, usize)>,
 }
 
 impl StandInPrimary {
-    /// A primary of `zone`.
-    pub fn start(zone: &str) -> Self {
+    /// A primary of any zone.
+    pub fn start() -> Self {
         let port = free_port();
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let primary = Self {
             address: udp.local_addr().unwrap(),
-            asked: Arc::default(),
-            script: Arc::default(),
+            shared: Arc::default(),
         };
-        let zone = Name::parse(zone).unwrap();
-        let (asked, script) = (primary.asked.clone(), primary.script.clone());
-        let origin = zone.clone();
+        let shared = primary.shared.clone();
         std::thread::spawn(move || {
             let mut buffer = [0; 2000];
             while let Ok((length, from)) = udp.recv_from(&mut buffer) {
-                let script = script.lock().unwrap().clone();
-                asked.lock().unwrap().push(SOA);
-                let query = &buffer[..length];
+                let script = shared.script.lock().unwrap().clone();
+                shared.asked.lock().unwrap().push(SOA);
                 for forged in &script.forged {
                     udp.send_to(forged, from).unwrap();
                 }
                 if let Some(serial) = script.serial {
-                    udp.send_to(&answer(query, &origin, &soa(serial)), from)
-                        .unwrap();
+                    let answer = answer(&buffer[..length], &soa(serial));
+                    udp.send_to(&answer, from).unwrap();
                 }
             }
         });
-        let (asked, script) = (primary.asked.clone(), primary.script.clone());
+        let shared = primary.shared.clone();
         std::thread::spawn(move || {
             for stream in tcp.incoming() {
-                let (asked, script, zone) = (asked.clone(), script.clone(), zone.clone());
-                // The other side may close whenever it likes.
-                std::thread::spawn(move || serve(stream.unwrap(), &zone, &script, &asked));
+                let shared = shared.clone();
+                std::thread::spawn(move || {
+                    {
+                        let mut open = shared.open.lock().unwrap();
+                        *open = (open.0 + 1, open.1.max(open.0 + 1));
+                    }
+                    // The other side may close whenever it likes.
+                    let _ = serve(stream.unwrap(), &shared);
+                    shared.open.lock().unwrap().0 -= 1;
+                });
             }
         });
         primary
     }
 
+    /// The most connections that were open at one time.
+    pub fn most_open(&self) -> usize {
+        self.shared.open.lock().unwrap().1
+    }
+
     /// Does this from now on.
     pub fn act(&self, script: Script) {
-        *self.script.lock().unwrap() = script;
+        *self.shared.script.lock().unwrap() = script;
     }
 
     /// How often it was asked for this.
     pub fn count(&self, kind: u16) -> usize {
-        let asked = self.asked.lock().unwrap();
+        let asked = self.shared.asked.lock().unwrap();
         asked.iter().filter(|one| **one == kind).count()
     }
 }
@@ -110,37 +124,44 @@ pub fn soa(serial: u32) -> String {
     format!("@ 60 SOA ns dns {serial} 3600 600 604800 60\n")
 }
 
+/// The zone that is asked for.
+fn zone(query: &[u8]) -> Name {
+    let length = query[12..].iter().position(|octet| *octet == 0).unwrap();
+    let (mut labels, mut at) = (Vec::new(), 12);
+    while at < 12 + length {
+        let end = at + 1 + usize::from(query[at]);
+        labels.push(&query[at + 1..end]);
+        at = end;
+    }
+    Name::from_labels(labels).unwrap()
+}
+
 /// An answer with these records of a master file.
-fn answer(query: &[u8], zone: &Name, text: &str) -> Vec<u8> {
-    let records = file::read(text, None, zone).unwrap();
-    let mut message = begin(query, zone, u16::try_from(records.len()).unwrap());
+fn answer(query: &[u8], text: &str) -> Vec<u8> {
+    let records = file::read(text, None, &zone(query)).unwrap();
+    let mut message = begin(query, u16::try_from(records.len()).unwrap());
     message.extend_from_slice(&blob::write(&records));
     message
 }
 
 /// Header and question of an answer with so many records.
-fn begin(query: &[u8], zone: &Name, count: u16) -> Vec<u8> {
-    let end = 12 + zone.wire().len() + 4;
+fn begin(query: &[u8], count: u16) -> Vec<u8> {
+    let end = 12 + zone(query).wire().len() + 4;
     let mut message = query[..end].to_vec();
     message[2..12].copy_from_slice(&[0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     message[6..8].copy_from_slice(&count.to_be_bytes());
     message
 }
 
-fn serve(
-    mut stream: TcpStream,
-    zone: &Name,
-    script: &Mutex<Script>,
-    asked: &Mutex<Vec<u16>>,
-) -> Option<()> {
+fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut length = [0; 2];
     stream.read_exact(&mut length).ok()?;
     let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut query).ok()?;
-    let at = 12 + zone.wire().len();
+    let at = 12 + zone(&query).wire().len();
     let kind = u16::from_be_bytes([query[at], query[at + 1]]);
-    let script = script.lock().unwrap().clone();
-    asked.lock().unwrap().push(kind);
+    let script = shared.script.lock().unwrap().clone();
+    shared.asked.lock().unwrap().push(kind);
     let steps = match kind {
         IXFR => script.changes,
         AXFR => script.whole,
@@ -152,30 +173,27 @@ fn serve(
     };
     for step in steps {
         let bytes = match step {
-            Step::Records(text) => framed(answer(&query, zone, &text)),
+            Step::Records(text) => framed(answer(&query, &text)),
             Step::WrongId(text) => {
-                let mut message = answer(&query, zone, &text);
+                let mut message = answer(&query, &text);
                 message[0] ^= 1;
                 framed(message)
             }
             Step::Code(code) => {
-                let mut message = begin(&query, zone, 0);
+                let mut message = begin(&query, 0);
                 message[3] = code;
                 framed(message)
             }
             Step::Raw(bytes) => bytes,
-            Step::Behind(count, bytes) => framed([begin(&query, zone, count), bytes].concat()),
+            Step::Behind(count, bytes) => framed([begin(&query, count), bytes].concat()),
             Step::ForEver(text) => {
-                let bytes = framed(answer(&query, zone, &text));
+                let bytes = framed(answer(&query, &text));
                 loop {
                     stream.write_all(&bytes).ok()?;
                 }
             }
             Step::Hang => {
-                stream
-                    .set_read_timeout(Some(Duration::from_secs(120)))
-                    .ok()?;
-                stream.read_exact(&mut length).ok()?;
+                let _ = stream.read_exact(&mut length); // until the other side closes
                 return None;
             }
         };

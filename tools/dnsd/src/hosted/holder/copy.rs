@@ -246,6 +246,10 @@ impl Holding {
             return self.fail(key, held, format!("{primary}: {first}"), now);
         }
         held.doubts = findings.doubts;
+        let way = match brought {
+            Ok(_) => "as a whole",
+            Err(_) => "by its changes",
+        };
         let (records, deltas) = match brought {
             Ok(records) => {
                 let rises = |old: &&Content| match (serial(old), serial(&new)) {
@@ -271,7 +275,7 @@ impl Holding {
         }
         let serial = serial(&new).unwrap_or_default();
         log::info!(
-            "{} has serial {serial} and {} records, from {primary}",
+            "{} has serial {serial} and {} records, {way} from {primary}",
             key.0,
             new.records()
         );

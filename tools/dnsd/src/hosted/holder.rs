@@ -19,9 +19,9 @@ use self::copy::Copy;
 use super::blob::Delta;
 use super::content::Content;
 use super::draft::Draft;
-use super::portal::Defined;
+use super::portal::{Copied, Defined};
 use super::rrset::Soa;
-use super::spec::{Source, Spec};
+use super::spec::{Server, Source, Spec};
 use super::store::Store;
 use super::{Hosted, View, Zone};
 use crate::board::Board;
@@ -46,6 +46,8 @@ pub enum Order {
         service: u64,
         /// The zones.
         zones: Vec<Defined>,
+        /// Those that are copies of other servers'.
+        copies: Vec<Copied>,
     },
     /// The changes of a zone from a serial to the present, if they are still known.
     Since {
@@ -209,7 +211,11 @@ impl Holding {
                     let _ = reply.send(self.take_over(&name)); // gone
                 }
                 Order::Configure { specs, portal } => self.configure(specs, portal),
-                Order::Portal { service, zones } => self.take_portal(service, zones),
+                Order::Portal {
+                    service,
+                    zones,
+                    copies,
+                } => self.take_portal(service, zones, copies),
                 Order::Since {
                     name,
                     view,
@@ -361,8 +367,10 @@ fn renew(
     let content = held.content.as_ref();
     let transfer = held.spec.transfer.clone();
     let mut zone = content.and_then(|content| Zone::new(content, transfer, *kept_as));
-    if let (Some(zone), Some(copy)) = (&mut zone, &held.copy) {
-        zone.expired = copy.is_expired();
+    if let (Some(inner), Some(copy)) = (&mut zone, &held.copy) {
+        inner.expired = copy.is_expired();
+        // Those of the portal are asked for at their servers then.
+        zone = zone.filter(|zone| !zone.expired || held.spec.source.portal().is_none());
     }
     held.published = zone.map(Arc::new);
     let serial = held.published.as_ref().map(|zone| zone.serial);
@@ -385,11 +393,11 @@ fn report(name: &Name, held: &Held) -> Report {
         },
         source: match &held.spec.source {
             Source::File(path) => path.display().to_string(),
-            Source::Primaries(primaries) => {
-                let texts: Vec<_> = primaries.iter().map(ToString::to_string).collect();
-                texts.join(" ")
-            }
+            Source::Primaries(primaries) => listed(primaries),
             Source::Portal(service) => format!("portal, service {service}"),
+            Source::PortalPrimaries(service, primaries) => {
+                format!("{}, by the portal, service {service}", listed(primaries))
+            }
         },
         serial: held.published.as_ref().map(|zone| zone.serial),
         records: held.content.as_ref().map_or(0, Content::records),
@@ -398,6 +406,11 @@ fn report(name: &Name, held: &Held) -> Report {
         doubts: held.doubts.clone(),
         secondary: held.copy.as_ref().map(Copy::report),
     }
+}
+
+fn listed(servers: &[Server]) -> String {
+    let texts: Vec<_> = servers.iter().map(ToString::to_string).collect();
+    texts.join(" ")
 }
 
 /// The start of authority of a zone.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::View;
 use super::rrset::{Record, Soa};
+use super::spec::Server;
 use crate::encode::rtype;
 use crate::name::Name;
 
@@ -91,7 +92,40 @@ pub struct Defined {
     pub records: Vec<Record>,
 }
 
+/// A zone that the portal says is a copy of other servers'.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Copied {
+    /// Its name, lower case.
+    pub name: Name,
+    /// Who sees it.
+    pub view: View,
+    /// Where it comes from; there is at least one.
+    pub primaries: Vec<Server>,
+}
+
 impl Document {
+    /// The zones that this server is a secondary of.
+    pub fn copies(&self) -> Vec<Copied> {
+        let sides = [
+            (&self.internal, View::Internal),
+            (&self.external, View::External),
+        ];
+        let all = sides.into_iter().flat_map(|(side, view)| {
+            side.slaves.iter().filter_map(move |slave| {
+                let primary = |ip: &IpAddr| Server {
+                    address: SocketAddr::new(*ip, 53),
+                    key: None,
+                };
+                Some(Copied {
+                    name: parse(&slave.zone)?,
+                    view,
+                    primaries: slave.masters.iter().map(primary).collect(),
+                })
+            })
+        });
+        all.filter(|copied| !copied.primaries.is_empty()).collect()
+    }
+
     /// The zones that this server is the primary of.
     pub fn zones(&self) -> Vec<Defined> {
         let sides = [
@@ -361,5 +395,9 @@ ns1.escola A 10.90.2.10
         assert_eq!(zones.len(), 2);
         assert_eq!(servers("altra.example"), "10.91.4.4:53");
         assert_eq!(servers("tercera.example"), "10.92.4.4:53");
+        let copies = document().copies();
+        assert_eq!(copies.len(), 1);
+        assert_eq!(copies[0].name.to_string(), "altra.example.");
+        assert_eq!(copies[0].primaries[0].to_string(), "10.91.4.4");
     }
 }

@@ -17,6 +17,26 @@ pub enum Source {
     Primaries(Vec<Server>),
     /// The portal, which defines it for the DNS service of this number.
     Portal(u64),
+    /// Other servers, which the portal names for the DNS service of this number.
+    PortalPrimaries(u64, Vec<Server>),
+}
+
+impl Source {
+    /// The DNS service for which the portal says what this zone is.
+    pub fn portal(&self) -> Option<u64> {
+        match self {
+            Self::Portal(service) | Self::PortalPrimaries(service, _) => Some(*service),
+            Self::File(_) | Self::Primaries(_) => None,
+        }
+    }
+
+    /// The servers of whose zone it is a copy.
+    pub fn primaries(&self) -> Option<&[Server]> {
+        match self {
+            Self::Primaries(primaries) | Self::PortalPrimaries(_, primaries) => Some(primaries),
+            Self::File(_) | Self::Portal(_) => None,
+        }
+    }
 }
 
 /// One zone as it is to be hosted.

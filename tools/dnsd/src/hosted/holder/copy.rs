@@ -13,15 +13,39 @@ use super::super::blob::{self, Delta};
 use super::super::check::check;
 use super::super::content::Content;
 use super::super::rrset::newer;
-use super::super::spec::Source;
+use super::super::spec::{Server, Source};
 use super::{Held, Holding, soa};
 use crate::name::Name;
 use crate::secondary::apply::apply;
 use crate::secondary::timers::{Age, Moment, Times, wait};
 use crate::secondary::{Event, Followed, Plan, Register, Reply, Told};
 
-/// What stands as the source of a zone that is a copy.
-const SOURCE: &[u8] = b"primaries";
+/// What the source of a zone that is a copy begins with.
+const SOURCE: &str = "primaries";
+
+/// What is kept as the source of a copy: where the portal says that it comes from, so that it can
+/// be followed also before the portal's data are there.
+fn kept_source(source: &Source) -> Vec<u8> {
+    let mut text = SOURCE.to_owned();
+    if let Source::PortalPrimaries(service, primaries) = source {
+        text += &format!(" {service}");
+        for primary in primaries {
+            text += &format!(" {}", primary.address);
+        }
+    }
+    text.into_bytes()
+}
+
+/// The primaries that the portal named for a service, by what was kept of it.
+pub(super) fn named(source: &[u8], service: u64) -> Option<Vec<Server>> {
+    let text = std::str::from_utf8(source).ok()?;
+    let rest = text.strip_prefix(&format!("{SOURCE} {service} "))?;
+    let server = |word: &str| {
+        let address = word.parse().ok()?;
+        Some(Server { address, key: None })
+    };
+    rest.split(' ').map(server).collect()
+}
 
 /// A zone that is followed, beside its records.
 pub(super) struct Copy {
@@ -92,22 +116,23 @@ fn serial(content: &Content) -> Option<u32> {
 impl Holding {
     /// Lets a zone be followed if it has primaries, and not if it has none.
     pub(super) fn begin_copy(&mut self, key: &(Name, View), held: &mut Held) {
-        let Source::Primaries(primaries) = &held.spec.source else {
+        let Some(primaries) = held.spec.source.primaries() else {
             held.copy = None;
             return;
         };
-        if (held.copy.as_ref()).is_some_and(|copy| copy.followed.primaries == *primaries) {
-            return;
-        }
-        if held.source != SOURCE {
+        let primaries = primaries.to_vec();
+        if !held.source.starts_with(SOURCE.as_bytes()) {
             // Another zone, of which only the name is the same.
             (held.content, held.published, held.fault) = (None, None, None);
-            held.source = SOURCE.to_vec();
+        }
+        held.source = kept_source(&held.spec.source);
+        if (held.copy.as_ref()).is_some_and(|copy| copy.followed.primaries == primaries) {
+            return;
         }
         let kept = self.store.as_ref().map(|store| store.age((&key.0, key.1)));
         let age = kept.and_then(Result::ok).flatten();
         held.copy = Some(Copy {
-            followed: Arc::new(Followed::new(key.0.clone(), key.1, primaries.clone())),
+            followed: Arc::new(Followed::new(key.0.clone(), key.1, primaries)),
             age: age.filter(|_| held.content.is_some()),
             expired: false,
             failures: 0,
@@ -208,7 +233,7 @@ impl Holding {
         }
         let age = Age::confirmed(now.clone());
         if let Some(store) = &mut self.store
-            && let Err(e) = store.set_age((&key.0, key.1), &age)
+            && let Err(e) = store.set_age((&key.0, key.1), &held.source, &age)
         {
             log::error!("{e}; the age of {} is not kept", key.0);
         }
@@ -226,7 +251,7 @@ impl Holding {
         copy.trouble = Some(trouble);
         copy.age = copy.age.as_ref().map(|age| age.counted(now));
         if let (Some(store), Some(age)) = (&mut self.store, &copy.age)
-            && let Err(e) = store.set_age((&key.0, key.1), age)
+            && let Err(e) = store.set_age((&key.0, key.1), &held.source, age)
         {
             log::error!("{e}; the age of {} is not kept", key.0);
         }
@@ -269,7 +294,8 @@ impl Holding {
         };
         let age = Age::confirmed(now.clone());
         if let Some(store) = &mut self.store
-            && let Err(e) = store.replace_copy((&key.0, key.1), SOURCE, &records, &deltas, &age)
+            && let Err(e) =
+                store.replace_copy((&key.0, key.1), &held.source, &records, &deltas, &age)
         {
             log::error!("{e}; {} is served, and not kept", key.0);
         }
@@ -297,7 +323,8 @@ fn look(held: &mut Held, now: &Moment) {
     copy.expires = None;
     let trouble = copy.trouble.clone();
     let Some(times) = times else {
-        held.fault = trouble;
+        // Those of the portal are asked for at their servers, which may allow nothing else.
+        held.fault = trouble.filter(|_| held.spec.source.portal().is_none());
         return;
     };
     // Without its age it may be as old as it likes.
@@ -350,3 +377,6 @@ fn plan(held: &mut Held, now: &Moment) -> Option<Plan> {
         expire: left.and_then(|left| start.checked_add(left)),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,7 +151,11 @@ fn defined(address: &str) -> Defined {
 
 /// Has the holder take what the portal says, and waits until it has.
 fn give(holder: &Holder, service: u64, zones: Vec<Defined>) {
-    let order = Order::Portal { service, zones };
+    let order = Order::Portal {
+        service,
+        zones,
+        copies: Vec::new(),
+    };
     holder.orders().send(order).unwrap();
     // An answer to the next order says that this one is done.
     let (reply, done) = oneshot::channel();

@@ -62,16 +62,16 @@ impl Store {
         row.optional().map_err(failed)
     }
 
-    /// Keeps how old a copy is, if there is one.
+    /// Keeps how old a copy is and where it comes from, if there is one.
     ///
     /// # Errors
     /// [`guifi_core::Kind::Failed`] if it could not be written.
-    pub fn set_age(&mut self, key: Key<'_>, age: &Age) -> Result<(), Error> {
+    pub fn set_age(&mut self, key: Key<'_>, source: &[u8], age: &Age) -> Result<(), Error> {
         let mut run = || -> rusqlite::Result<()> {
             let change = self.db.transaction()?;
             let zone = change.query_row(
-                "SELECT id FROM zone WHERE name = ? AND view = ?",
-                params![key.0.wire(), number(key.1)],
+                "UPDATE zone SET source = ? WHERE name = ? AND view = ? RETURNING id",
+                params![source, key.0.wire(), number(key.1)],
                 |row| row.get(0),
             );
             if let Some(zone) = zone.optional()? {

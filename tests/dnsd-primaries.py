@@ -193,7 +193,7 @@ def test(bed):
     box = bed.node("box", RELEASES[1], link, bed.repository)
     Node.start(box)
     box.install("guifi-community-distro")
-    secret = json.loads(box.sh(f"guifi-dns --json key add {KEY}"))["secret"]
+    secret = json.loads(box.sh(f"guifi-dns --json key add {KEY} --update bind-signed.example"))["secret"]
     primaries = [_Primary(bed, link, name, box, secret) for name in SERVERS]
     text = ""
     for primary in primaries:
@@ -231,6 +231,11 @@ def _follow(box, primaries):
         for zone in (primary.signed, primary.plain):
             lines = [line for line in said.splitlines() if f"{zone}. has serial 4 " in line]
             check(lines and "by its changes" in lines[0], f"{primary.name} sent changes alone:\n{said[-3000:]}")
+    # A copy takes no updates, whatever the key may do.
+    one = primaries[0]
+    lines = [f"server {box.address}", f"zone {one.signed}", f"update add own.{one.signed} 60 A 10.0.0.1", "send"]
+    answer = one.inside(f"nsupdate -y hmac-sha256:{KEY}:{one.secret}", "\n".join(lines) + "\n")
+    check("NOTAUTH" in answer, f"an update of a copy: {answer}")
     hosted = {zone["domain"]: zone for zone in box.json("guifi-dns --json hosted")}
     equal(len(hosted), 6, "copies")
     equal([zone["fault"] for zone in hosted.values()], [None] * 6, "faults")

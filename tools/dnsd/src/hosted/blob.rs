@@ -75,21 +75,6 @@ fn first(bytes: &[u8]) -> Option<(Record, &[u8])> {
     Some((record, rest))
 }
 
-/// All records of a zone as one piece, in no order.
-pub fn pack(content: &Content) -> Vec<u8> {
-    let mut out = Vec::new();
-    for node in content.shards().iter().flat_map(|table| table.nodes()) {
-        for (rtype, set) in node.sets() {
-            for (ttl, data) in stored(set.answer) {
-                out.extend_from_slice(node.name);
-                out.extend_from_slice(content.origin().wire());
-                write_tail(&mut out, rtype, ttl, data);
-            }
-        }
-    }
-    out
-}
-
 /// All records of a zone, the SOA record first, as pieces of whole records.
 pub fn records(content: &Content) -> Vec<Record> {
     let mut records = Vec::with_capacity(content.records());

@@ -3,6 +3,7 @@
 
 mod copy;
 mod group;
+mod report;
 mod take;
 
 use std::collections::BTreeMap;
@@ -11,17 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use guifi_core::{Error, Root};
-use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{oneshot, watch};
 
 use self::copy::Copy;
+pub use self::report::Report;
+use self::report::report;
 use super::blob::Delta;
 use super::content::Content;
 use super::draft::Draft;
 use super::portal::{Copied, Defined};
 use super::rrset::Soa;
-use super::spec::{Server, Source, Spec};
+use super::spec::Spec;
 use super::store::Store;
 use super::{Hosted, View, Zone};
 use crate::board::Board;
@@ -73,29 +75,6 @@ pub enum Order {
     Copy(Told),
     /// The end.
     Stop,
-}
-
-/// One zone for people; see net.guifi.Dns1(5).
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Its name.
-    pub domain: String,
-    /// `internal`, `external` or `all`.
-    pub view: &'static str,
-    /// The file, or the portal with the number of the service.
-    pub source: String,
-    /// Its serial; none if it never was loaded.
-    pub serial: Option<u32>,
-    /// Number of records.
-    pub records: usize,
-    /// Updates since it was last taken from its source.
-    pub updates: u32,
-    /// Why it is not as its source has it.
-    pub fault: Option<String>,
-    /// What is probably a mistake.
-    pub doubts: Vec<String>,
-    /// How it stands with the primaries, if it is a copy.
-    pub secondary: Option<copy::Report>,
 }
 
 /// How the zones are.
@@ -381,36 +360,6 @@ fn renew(
         };
         let _ = changes.send(change); // nobody listens: the end is near
     }
-}
-
-fn report(name: &Name, held: &Held) -> Report {
-    Report {
-        domain: name.to_string(),
-        view: match held.spec.views[..] {
-            [View::Internal] => "internal",
-            [View::External] => "external",
-            _ => "all",
-        },
-        source: match &held.spec.source {
-            Source::File(path) => path.display().to_string(),
-            Source::Primaries(primaries) => listed(primaries),
-            Source::Portal(service) => format!("portal, service {service}"),
-            Source::PortalPrimaries(service, primaries) => {
-                format!("{}, by the portal, service {service}", listed(primaries))
-            }
-        },
-        serial: held.published.as_ref().map(|zone| zone.serial),
-        records: held.content.as_ref().map_or(0, Content::records),
-        updates: held.updates,
-        fault: held.fault.clone(),
-        doubts: held.doubts.clone(),
-        secondary: held.copy.as_ref().map(Copy::report),
-    }
-}
-
-fn listed(servers: &[Server]) -> String {
-    let texts: Vec<_> = servers.iter().map(ToString::to_string).collect();
-    texts.join(" ")
 }
 
 /// The start of authority of a zone.

@@ -1,24 +1,28 @@
 //! Copies of other servers' zones: what their primaries sent is checked, kept and served; how
 //! old it is, is counted.
 
+mod age;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use guifi_core::Error;
 use serde::Serialize;
-use tokio::time::Instant;
 
+use self::age::{look, plan, time};
 use super::super::View;
 use super::super::blob::{self, Delta};
 use super::super::check::check;
 use super::super::content::Content;
+use super::super::draft::Draft;
 use super::super::rrset::newer;
 use super::super::spec::{Server, Source};
+use super::super::store::{Key, Step, Store};
 use super::{Held, Holding, soa};
 use crate::name::Name;
 use crate::secondary::apply::apply;
-use crate::secondary::timers::{Age, Moment, Times, wait};
-use crate::secondary::{Event, Followed, Plan, Register, Reply, Told};
+use crate::secondary::timers::{Age, Moment};
+use crate::secondary::{Event, Followed, Register, Reply, Told};
 
 /// What the source of a zone that is a copy begins with.
 const SOURCE: &str = "primaries";
@@ -79,13 +83,6 @@ pub struct Report {
     pub trouble: Option<String>,
 }
 
-/// A time for people and programs.
-fn time(seconds: u64) -> Option<String> {
-    let seconds = i64::try_from(seconds).ok()?;
-    let time = jiff::Timestamp::from_second(seconds).ok()?;
-    Some(time.to_string())
-}
-
 impl Copy {
     pub(super) fn is_expired(&self) -> bool {
         self.expired
@@ -103,12 +100,6 @@ impl Copy {
     }
 }
 
-/// The intervals that a zone asks for.
-fn times(held: &Held) -> Option<Times> {
-    let (_, soa) = soa(held.content.as_ref()?)?;
-    Some(Times::from(&soa))
-}
-
 fn serial(content: &Content) -> Option<u32> {
     soa(content).map(|(_, soa)| soa.serial)
 }
@@ -124,6 +115,7 @@ impl Holding {
         if !held.source.starts_with(SOURCE.as_bytes()) {
             // Another zone, of which only the name is the same.
             (held.content, held.published, held.fault) = (None, None, None);
+            held.updates = 0;
         }
         held.source = kept_source(&held.spec.source);
         if (held.copy.as_ref()).is_some_and(|copy| copy.followed.primaries == primaries) {
@@ -178,6 +170,7 @@ impl Holding {
             true => self.publish_these(&[key]),
             false => self.tell(&key),
         }
+        self.fold();
         if let Some(reply) = reply {
             let _ = told.reply.send(reply); // it ended in between
         }
@@ -207,11 +200,17 @@ impl Holding {
                             format!("{primary}: its serial {theirs} is older than {ours}");
                         self.fail(key, held, trouble, now);
                     }
-                    _ => self.take_copy(key, held, (primary, new, Ok(records)), now),
+                    _ => self.take_copy(key, held, primary, new, Brought::Whole(records), now),
                 }
             }
             Event::Changes(primary, deltas) => match apply(held.content.as_ref()?, &deltas) {
-                Ok(new) => self.take_copy(key, held, (primary, new, Err(deltas)), now),
+                Ok(changes) => {
+                    let old = held.content.as_ref()?;
+                    let mut new = old.clone();
+                    new.apply(changes.clone());
+                    let delta = Draft::of(old, changes).step()?;
+                    self.take_copy(key, held, primary, new, Brought::Delta(delta), now);
+                }
                 Err(misfit) => {
                     let zone = &key.0;
                     log::warn!(
@@ -257,45 +256,27 @@ impl Holding {
         }
     }
 
-    /// Takes a new state with its records, or with the changes that led to it, unless it has
-    /// faults.
+    /// Takes a new state, unless it has faults.
     fn take_copy(
         &mut self,
         key: &(Name, View),
         held: &mut Held,
-        (primary, new, brought): (SocketAddr, Content, Result<Vec<u8>, Vec<Delta>>),
+        primary: SocketAddr,
+        new: Content,
+        brought: Brought,
         now: &Moment,
     ) {
         let findings = check(&new);
         if let Some(first) = findings.faults.first() {
             return self.fail(key, held, format!("{primary}: {first}"), now);
         }
-        held.doubts = findings.doubts;
         let way = match brought {
-            Ok(_) => "as a whole",
-            Err(_) => "by its changes",
-        };
-        let (records, deltas) = match brought {
-            Ok(records) => {
-                let rises = |old: &&Content| match (serial(old), serial(&new)) {
-                    (Some(old), Some(new)) => newer(new, old),
-                    _ => false,
-                };
-                // Who follows us across a serial that fell gets everything.
-                let old = held.content.as_ref().filter(rises);
-                (
-                    records,
-                    old.map(|old| blob::between(old, &new))
-                        .into_iter()
-                        .collect(),
-                )
-            }
-            Err(deltas) => (blob::pack(&new), deltas),
+            Brought::Whole(_) => "as a whole",
+            Brought::Delta(_) => "by its changes",
         };
         let age = Age::confirmed(now.clone());
         if let Some(store) = &mut self.store
-            && let Err(e) =
-                store.replace_copy((&key.0, key.1), &held.source, &records, &deltas, &age)
+            && let Err(e) = keep(store, (&key.0, key.1), held, &new, brought, &age)
         {
             log::error!("{e}; {} is served, and not kept", key.0);
         }
@@ -305,6 +286,7 @@ impl Holding {
             key.0,
             new.records()
         );
+        held.doubts = findings.doubts;
         held.content = Some(new);
         (held.published, held.fault) = (None, None);
         if let Some(copy) = &mut held.copy {
@@ -314,68 +296,51 @@ impl Holding {
     }
 }
 
-/// Sees how old the copy is, and says so if that is too old.
-fn look(held: &mut Held, now: &Moment) {
-    let times = times(held);
-    let Some(copy) = &mut held.copy else { return };
-    let seconds = copy.age.as_ref().map(|age| age.seconds(now));
-    copy.checked = seconds.map(|age| now.wall.saturating_sub(age));
-    copy.expires = None;
-    let trouble = copy.trouble.clone();
-    let Some(times) = times else {
-        // Those of the portal are asked for at their servers, which may allow nothing else.
-        held.fault = trouble.filter(|_| held.spec.source.portal().is_none());
-        return;
-    };
-    // Without its age it may be as old as it likes.
-    let age = seconds.unwrap_or(times.expire);
-    copy.expires = Some((now.wall + times.expire).saturating_sub(age));
-    let expired = age >= times.expire;
-    if expired && !copy.expired {
-        log::error!("{} is too old to answer from", copy.followed.zone);
-    }
-    copy.expired = expired;
-    let since = copy.checked.and_then(time);
-    let since = since.as_deref().unwrap_or("its beginning");
-    let trouble = trouble.unwrap_or_else(|| "no primary was asked yet".into());
-    held.fault = if expired {
-        Some(format!(
-            "too old to answer from, not confirmed since {since}: {trouble}"
-        ))
-    } else if age > times.refresh + times.retry && copy.failures > 0 {
-        Some(format!("not confirmed since {since}: {trouble}"))
-    } else {
-        None
-    };
+/// What a new state came as.
+enum Brought {
+    /// All its records, one behind the other.
+    Whole(Vec<u8>),
+    /// The way from the state before.
+    Delta(Delta),
 }
 
-/// How the zone is followed on.
-fn plan(held: &mut Held, now: &Moment) -> Option<Plan> {
-    let times = times(held);
-    let serial = held.content.as_ref().and_then(serial);
-    let copy = held.copy.as_mut()?;
-    let age = copy.age.as_ref().map(|age| age.seconds(now));
-    let mut chance = [0; 8];
-    let _ = getrandom::fill(&mut chance); // then all at once
-    let chance = u64::from_ne_bytes(chance);
-    // One that is kept without its age is asked about at once.
-    let wait = wait(
-        times.map(|times| (times, age.unwrap_or(times.refresh))),
-        copy.failures,
-        chance,
-    );
-    let start = Instant::now();
-    copy.next = now.wall + wait.as_secs();
-    let left = times
-        .zip(age)
-        .map(|(times, age)| times.expire.saturating_sub(age));
-    let left = left.filter(|_| !copy.expired).map(Duration::from_secs);
-    Some(Plan {
-        serial,
-        last: copy.last,
-        check: start + wait,
-        expire: left.and_then(|left| start.checked_add(left)),
-    })
+/// Keeps the state `new` beside that of `held`.
+fn keep(
+    store: &mut Store,
+    key: Key<'_>,
+    held: &Held,
+    new: &Content,
+    brought: Brought,
+    age: &Age,
+) -> Result<(), Error> {
+    match brought {
+        Brought::Whole(records) => {
+            let rises = |old: &&Content| match (serial(old), serial(new)) {
+                (Some(old), Some(new)) => newer(new, old),
+                _ => false,
+            };
+            // Who follows us across a serial that fell gets everything.
+            let old = held.content.as_ref().filter(rises);
+            let delta = old.map(|old| blob::between(old, new));
+            store.replace_copy(key, &held.source, &records, delta.as_ref(), age)
+        }
+        Brought::Delta(delta) => {
+            let (delta, updates) = (&delta, 0);
+            let step = Step {
+                key,
+                delta,
+                updates,
+            };
+            // The age may be older than the records: then it is asked about once more.
+            match store.append(&[step]) {
+                Ok(()) => store.set_age(key, &held.source, age),
+                Err(_) => {
+                    let whole = blob::whole(new);
+                    store.replace_copy(key, &held.source, &whole, Some(delta), age)
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use hickory_proto::rr::RecordType;
 
 use super::super::rrset::Record;
 use super::super::rrset::newer;
+use super::super::spec::Source;
 use super::super::{blob, file};
 use super::*;
 use crate::ask::data;

@@ -4,12 +4,12 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use guifi_core::Error;
 
-use super::{Key, Store, failed, journal, number, put};
+use super::{Key, Store, failed, number, put};
 use crate::hosted::blob::Delta;
 use crate::secondary::timers::{Age, Moment};
 
 impl Store {
-    /// Keeps a copy with its age. With `deltas`, the way from the state before, others can still
+    /// Keeps a copy with its age. With `delta`, the way from the state before, others can still
     /// fetch changes alone.
     ///
     /// # Errors
@@ -19,17 +19,12 @@ impl Store {
         key: Key<'_>,
         source: &[u8],
         records: &[u8],
-        deltas: &[Delta],
+        delta: Option<&Delta>,
         age: &Age,
     ) -> Result<(), Error> {
         let mut run = || -> rusqlite::Result<()> {
             let change = self.db.transaction()?;
-            let zone = put(&change, key, source, records, deltas.first(), None)?;
-            for delta in deltas.iter().skip(1) {
-                let last = journal::last(&change, zone)?;
-                journal::add(&change, zone, last + 1, delta, 0)?;
-                journal::folded(&change, zone, last + 1, 0)?;
-            }
+            let zone = put(&change, key, source, records, delta, None)?;
             put_age(&change, zone, age)?;
             change.commit()
         };

@@ -1,9 +1,12 @@
 //! Copies without a network: what their primaries say is told to the holder.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use guifi_core::Root;
 use hickory_proto::rr::RecordType;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::super::super::file;
 use super::super::super::portal::Copied;

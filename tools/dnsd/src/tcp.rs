@@ -25,7 +25,7 @@ use crate::secondary::notice;
 use crate::signed::{self, said};
 use crate::state::now;
 use crate::stats::{Counters, Totals};
-use crate::transfer;
+use crate::transfer::{self, Given};
 use crate::update::{Door, Reply, is_update};
 
 /// Transfers at once, and how long one may take with all its waiting.
@@ -55,6 +55,7 @@ pub struct Tcp {
     pub counters: Counters,
     orders: Sender<Order>,
     door: Door,
+    given: Given,
     transfers: Semaphore,
     limits: Mutex<Limits>,
     open: Mutex<HashMap<IpAddr, usize>>,
@@ -74,6 +75,7 @@ impl Tcp {
             counters: Counters::default(),
             orders,
             door,
+            given: Given::default(),
             transfers: Semaphore::new(TRANSFERS),
             limits: Mutex::new(limits),
             open: Mutex::default(),
@@ -214,7 +216,8 @@ impl Tcp {
         drop(snapshot);
         let whole = async {
             let _place = self.transfers.acquire().await.map_err(io::Error::other)?;
-            for mut message in transfer::answer(source, &self.orders, request).await? {
+            let from = (&self.orders, &self.given);
+            for mut message in transfer::answer(source, from, request).await? {
                 sign(&mut message);
                 write(stream, &message).await?;
             }

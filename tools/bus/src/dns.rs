@@ -40,4 +40,5 @@ pub trait DnsAdmin {
         client: &str,
         name: &str,
     ) -> zbus::Result<OwnedFd>;
+    fn refresh(&self, zone: &str, whole: bool) -> zbus::Result<()>;
 }

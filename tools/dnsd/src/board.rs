@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::hosted::Hosted;
+use crate::hosted::{Hosted, View, Zone};
 use crate::keys::Keys;
 use crate::limit::Rules;
 use crate::name::Name;
 use crate::query::Question;
 use crate::respond::Client;
+use crate::secondary::{Followed, Register};
 use crate::zone::Zones;
 
 /// Who is resolved for, which zones have servers of their own, and how much others get.
@@ -98,6 +99,8 @@ pub struct Snapshot {
     pub internal: Arc<Hosted>,
     /// Hosted zones as all others see them.
     pub external: Arc<Hosted>,
+    /// Those that are copies.
+    pub followed: Arc<Register>,
 }
 
 impl Snapshot {
@@ -108,6 +111,14 @@ impl Snapshot {
         } else {
             &self.external
         }
+    }
+
+    /// The copy of a zone that is followed, if it may be answered from.
+    pub fn copy(&self, followed: &Followed) -> Option<&Arc<Zone>> {
+        let zone = self
+            .hosted(followed.view == View::Internal)
+            .get(&followed.zone)?;
+        Some(zone).filter(|zone| !zone.expired)
     }
 }
 

@@ -85,6 +85,17 @@ impl Admin {
         taken.map_err(Failure::Failed)
     }
 
+    fn refresh(&self, zone: &str, whole: bool) -> Result<(), Failure> {
+        let name = Name::parse(zone).map(|name| name.lower());
+        let register = self.0.board.get().followed.clone();
+        let zones = name.as_ref().map(|name| register.get(name));
+        let zones = zones.filter(|zones| !zones.is_empty()).ok_or_else(|| {
+            Failure::NotFound(format!("'{zone}' is no copy of another server's zone"))
+        })?;
+        zones.iter().for_each(|zone| zone.ring(whole));
+        Ok(())
+    }
+
     async fn list_keys(&self) -> Result<String, Failure> {
         let listed = self.keyring(Keyring::list).await?;
         Ok(listed.to_string())

@@ -65,6 +65,14 @@ pub enum Action {
         #[command(subcommand)]
         action: KeyAction,
     },
+    /// Ask the primary of a zone at once whether it has changed.
+    Refresh {
+        /// The zone, one that this box keeps a copy of.
+        zone: String,
+        /// Fetch all of it, even if its serial is not newer.
+        #[arg(long)]
+        whole: bool,
+    },
     /// Show questions as they come, for administrators.
     Log {
         /// How long: 90s, 30m, 1h.

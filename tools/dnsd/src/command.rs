@@ -46,7 +46,13 @@ fn run(cli: &Command, out: &mut impl Write) -> Result<(), Error> {
         Action::Hosted => {
             let document = describe()?;
             let hosted = &document["hosted"];
-            print(out, cli.json.then_some(hosted), || table(HOSTED, hosted))
+            print(out, cli.json.then_some(hosted), || {
+                let copies = list(hosted).any(|zone| zone["secondary"].is_object());
+                match copies {
+                    true => table(COPIES, hosted),
+                    false => table(HOSTED, hosted),
+                }
+            })
         }
         Action::Check { zone, file } => check(cli.json, zone, file, out),
         Action::Take { zone } => take(cli.json, zone, out),
@@ -57,6 +63,13 @@ fn run(cli: &Command, out: &mut impl Write) -> Result<(), Error> {
         }
         Action::Query { name, r#type } => query(cli.json, name, r#type, out),
         Action::Key { action } => key::run(cli.json, action, out),
+        Action::Refresh { zone, whole } => block_on(async {
+            let attempt = |e| guifi_bus::error("cannot refresh the zone", e);
+            let admin = DnsAdminProxy::new(&connect().await?)
+                .await
+                .map_err(attempt)?;
+            admin.refresh(zone, *whole).await.map_err(attempt)
+        }),
         Action::Log {
             time,
             sample,
@@ -195,9 +208,25 @@ const HOSTED: [(&str, &str); 6] = [
     ("FAULT", "fault"),
 ];
 
+/// The same where there are copies of other servers' zones: a JSON pointer leads to how old
+/// they are.
+const COPIES: [(&str, &str); 9] = [
+    ("DOMAIN", "domain"),
+    ("VIEW", "view"),
+    ("SOURCE", "source"),
+    ("SERIAL", "serial"),
+    ("RECORDS", "records"),
+    ("CHECKED", "secondary/checked"),
+    ("NEXT", "secondary/next_check"),
+    ("EXPIRES", "secondary/expires"),
+    ("FAULT", "fault"),
+];
+
 fn table<const N: usize>(columns: [(&str, &str); N], zones: &Value) -> String {
     let head = columns.map(|(head, _)| head.to_owned());
-    let rows = list(zones).map(|zone| columns.map(|(_, key)| text(&zone[key])));
+    let member =
+        |zone: &Value, key: &str| text(zone.pointer(&format!("/{key}")).unwrap_or(&Value::Null));
+    let rows = list(zones).map(|zone| columns.map(|(_, key)| member(zone, key)));
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();

@@ -12,6 +12,8 @@ use crate::hosted::View;
 use crate::hosted::spec::{Access, Server, Source, Spec};
 use crate::limit::{FASTEST, Rules};
 use crate::name::Name;
+use crate::secondary::fetch::Limits;
+use crate::secondary::stream::Size;
 use crate::upstream::{self, address};
 
 /// The file as written; see guifi-dnsd.toml(5).
@@ -27,6 +29,7 @@ pub struct Written {
     tcp: WrittenTcp,
     limit: WrittenLimit,
     portal: WrittenPortal,
+    secondary: WrittenSecondary,
     zones: BTreeMap<String, WrittenZone>,
     transfer: Vec<String>,
     notify: Vec<String>,
@@ -75,10 +78,20 @@ struct WrittenPortal {
     reverse: bool,
 }
 
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenSecondary {
+    bytes: usize,
+    records: usize,
+    seconds: u32,
+    idle_seconds: u32,
+}
+
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 struct WrittenZone {
     file: Option<PathBuf>,
+    primaries: Vec<String>,
     view: WrittenView,
     transfer: Vec<String>,
     notify: Vec<String>,
@@ -105,9 +118,21 @@ impl Default for Written {
             tcp: WrittenTcp::default(),
             limit: WrittenLimit::default(),
             portal: WrittenPortal::default(),
+            secondary: WrittenSecondary::default(),
             zones: BTreeMap::new(),
             transfer: Vec::new(),
             notify: Vec::new(),
+        }
+    }
+}
+
+impl Default for WrittenSecondary {
+    fn default() -> Self {
+        Self {
+            bytes: 64 << 20,
+            records: 500_000,
+            seconds: 1800,
+            idle_seconds: 30,
         }
     }
 }
@@ -184,6 +209,8 @@ pub struct Settings {
     pub limit: Rules,
     /// Zones that are hosted here.
     pub hosted: Vec<Spec>,
+    /// How much is taken of a primary.
+    pub secondary: Limits,
     /// What is taken from the portal.
     pub portal: Option<Portal>,
     /// Who may have all of the community's domain.
@@ -255,6 +282,7 @@ impl Settings {
             tcp_idle: Duration::from_secs(u64::from(written.tcp.idle_seconds.max(1))),
             limit: written.limit.check()?,
             hosted: written.zones.iter().map(hosted).collect::<Result<_, _>>()?,
+            secondary: limits(&written.secondary)?,
             portal: Some(Portal {
                 service: written.portal.service,
                 reverse: written.portal.reverse,
@@ -269,8 +297,6 @@ impl Settings {
 fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
     let name = Name::parse(text).filter(|name| text.is_ascii() && name.labels().count() > 0);
     let name = name.ok_or_else(|| wrong("zones", text, "a domain name"))?;
-    let file = written.file.as_ref().filter(|file| file.is_absolute());
-    let file = file.ok_or_else(|| wrong("zones", text, "a zone with an absolute 'file'"))?;
     Ok(Spec {
         name: name.lower(),
         views: match written.view {
@@ -278,9 +304,43 @@ fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
             WrittenView::Internal => vec![View::Internal],
             WrittenView::External => vec![View::External],
         },
-        source: Source::File(file.clone()),
+        source: source(text, written)?,
         transfer: access("zones.transfer", &written.transfer)?,
         notify: servers("zones.notify", &written.notify)?,
+    })
+}
+
+/// Where a zone comes from: a file or primaries.
+fn source(text: &str, written: &WrittenZone) -> Result<Source, Error> {
+    let primaries = servers("zones.primaries", &written.primaries)?;
+    match &written.file {
+        Some(file) if file.is_absolute() && primaries.is_empty() => Ok(Source::File(file.clone())),
+        None if !primaries.is_empty() => Ok(Source::Primaries(primaries)),
+        _ => Err(wrong(
+            "zones",
+            text,
+            "a zone with either an absolute 'file' or 'primaries'",
+        )),
+    }
+}
+
+fn limits(written: &WrittenSecondary) -> Result<Limits, Error> {
+    let numbers = [
+        ("secondary.bytes", written.bytes),
+        ("secondary.records", written.records),
+        ("secondary.seconds", written.seconds as usize),
+        ("secondary.idle_seconds", written.idle_seconds as usize),
+    ];
+    if let Some((key, _)) = numbers.iter().find(|(_, number)| *number == 0) {
+        return Err(wrong(key, "0", "at least 1"));
+    }
+    Ok(Limits {
+        size: Size {
+            octets: written.bytes,
+            records: written.records,
+        },
+        time: Duration::from_secs(u64::from(written.seconds)),
+        idle: Duration::from_secs(u64::from(written.idle_seconds)),
     })
 }
 

@@ -35,6 +35,7 @@ pub mod record;
 pub mod resolv;
 pub mod resolve;
 pub mod respond;
+pub mod secondary;
 pub mod service;
 pub mod signed;
 pub mod state;

@@ -128,7 +128,12 @@ impl Feed {
         let read = read.await.map_err(|e| failed(e.to_string()))?;
         let (document, zones) = read.map_err(|e| failed(e.to_string()))?;
         self.forwarder.elsewhere(document.elsewhere());
-        let _ = self.orders.send(Order::Portal { service, zones }); // the holder ends last
+        let order = Order::Portal {
+            service,
+            zones,
+            copies: document.copies(),
+        };
+        let _ = self.orders.send(order); // the holder ends last
         Ok(())
     }
 }

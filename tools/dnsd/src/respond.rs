@@ -58,6 +58,8 @@ pub enum Outcome {
     Update,
     /// Not ours: to be asked elsewhere. The answer is empty.
     Forward,
+    /// Word of a change: who knows where it came from answers it. The answer is empty.
+    Notify,
     /// No answer.
     Drop,
     /// No answer: too many for one network.
@@ -220,6 +222,9 @@ fn unsigned(
     let Some(query) = query.filter(|query| cookie(query) != Some(None)) else {
         return malformed(message, out);
     };
+    if query.metadata.op_code == OpCode::Notify {
+        return Outcome::Notify;
+    }
     let code = match &query.queries[..] {
         _ if query.metadata.op_code != OpCode::Query => ResponseCode::NotImp,
         [one] if one.query_class != DNSClass::IN => ResponseCode::Refused,
@@ -227,7 +232,7 @@ fn unsigned(
         _ => ResponseCode::FormErr,
     };
     if code != ResponseCode::NoError {
-        out.extend_from_slice(&refusal(&query, message, code));
+        out.extend_from_slice(&reply(&query, message, code));
         return if code == ResponseCode::Refused {
             Outcome::Refused
         } else {
@@ -288,7 +293,8 @@ pub fn plain_form(query: &Message) -> Option<Vec<u8>> {
     plain.to_vec().ok()
 }
 
-fn refusal(query: &Message, message: &[u8], code: ResponseCode) -> Vec<u8> {
+/// An answer to `query`, which is `message`, that only says `code`.
+pub fn reply(query: &Message, message: &[u8], code: ResponseCode) -> Vec<u8> {
     let mut answer = Message::new(
         query.metadata.id,
         MessageType::Response,

@@ -27,6 +27,7 @@ use crate::portal::Feed;
 use crate::querylog::QueryLog;
 use crate::resolve;
 use crate::respond::Transport;
+use crate::secondary::follow::Follower;
 use crate::stats::{Totals, sum};
 use crate::tcp::{Limits, Tcp};
 use crate::udp::{Job, Worker};
@@ -156,6 +157,8 @@ impl Service {
             orders: holder.orders(),
         });
         let (sender, settings) = watch::channel(settings);
+        let follower = Follower::new(holder.orders(), settings.clone(), keys.clone());
+        let register = holder.register();
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = channel();
         let root = root.clone();
@@ -170,6 +173,7 @@ impl Service {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::spawn(notice::tell(told, keys));
+                    tokio::spawn(follower.run(register));
                     run(&root, parts, listener, settings, (inbox, published)).await;
                     let _ = ready.send(()); // nobody waits: stopped already
                     let _ = stopped.await; // the sender went: the same

@@ -23,10 +23,11 @@ use crate::hosted::spec::Access;
 use crate::query::Question;
 use crate::resolve;
 use crate::respond::{Outcome, Transport, respond};
+use crate::secondary::notice;
 use crate::signed::{self, said};
 use crate::state::now;
 use crate::stats::{Counters, Totals};
-use crate::transfer;
+use crate::transfer::{self, Given};
 use crate::update::{Reply, is_update};
 
 /// Transfers at once, and how long one may take with all its waiting.
@@ -56,6 +57,7 @@ pub struct Tcp {
     /// Counters of all connections.
     pub counters: Counters,
     orders: Sender<Order>,
+    given: Given,
     transfers: Semaphore,
     limits: Mutex<Limits>,
     open: Mutex<HashMap<IpAddr, usize>>,
@@ -76,6 +78,7 @@ impl Tcp {
             common: common.clone(),
             counters: Counters::default(),
             orders,
+            given: Given::default(),
             transfers: Semaphore::new(TRANSFERS),
             limits: Mutex::new(limits),
             open: Mutex::default(),
@@ -143,7 +146,10 @@ impl Tcp {
                 let snapshot = self.board.get();
                 let who = snapshot.policy.client(client.ip());
                 let way = Transport::Tcp;
-                respond(&snapshot, &mut question, &message, way, who, &mut out)
+                match respond(&snapshot, &mut question, &message, way, who, &mut out) {
+                    Outcome::Notify => notice::receive(&snapshot, &message, client.ip(), &mut out),
+                    outcome => outcome,
+                }
             };
             totals.count(outcome, question.rtype);
             let cookie = question.edns.and_then(|edns| edns.cookie);
@@ -226,7 +232,8 @@ impl Tcp {
         drop(snapshot);
         let whole = async {
             let _place = self.transfers.acquire().await.map_err(io::Error::other)?;
-            for mut message in transfer::answer(source, &self.orders, request).await? {
+            let from = (&self.orders, &self.given);
+            for mut message in transfer::answer(source, from, request).await? {
                 sign(&mut message);
                 write(stream, &message).await?;
             }

@@ -1,5 +1,7 @@
 //! Whole zones and their changes for other servers (AXFR, RFC 5936; IXFR, RFC 1995), over TCP.
 
+mod community;
+
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,18 +12,18 @@ use hickory_proto::rr::{DNSClass, RData};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+pub use self::community::Given;
 use crate::board::Snapshot;
 use crate::encode::{HEADER, rtype};
 use crate::hosted::Zone;
 use crate::hosted::blob::Delta;
 use crate::hosted::holder::Order;
-use crate::hosted::rrset::{Record, from_wire, name_at, newer, stored, write_tail};
+use crate::hosted::rrset::{Record, name_at, newer, stored, write_tail};
 use crate::hosted::spec::Access;
 use crate::name::Name;
 use crate::query::Question;
 use crate::respond::{Client, error_header, flag};
 use crate::table::Table;
-use crate::text;
 use crate::zone::{Apex, Zones};
 
 /// Octets of one message, about: pointers reach no further.
@@ -183,6 +185,7 @@ pub fn source(
     let hosted = snapshot.hosted(client.inside).find(question);
     if let Some(zone) = hosted.filter(|zone| zone.name.wire() == question.name()) {
         return match allows(&zone.transfer, &zone.name) {
+            true if zone.expired => refuse(ResponseCode::ServFail),
             true => Ok(Source::Hosted(zone.clone())),
             false => refuse(ResponseCode::Refused),
         };
@@ -202,7 +205,7 @@ pub fn source(
 /// If that thread ended before its time.
 pub async fn answer(
     source: Source,
-    orders: &Sender<Order>,
+    (orders, given): (&Sender<Order>, &Given),
     request: Request,
 ) -> io::Result<Vec<Vec<u8>>> {
     let changes = match (&source, request.serial) {
@@ -211,9 +214,18 @@ pub async fn answer(
         }
         _ => None,
     };
+    let before = match (&source, request.serial) {
+        (Source::Community(..), Some(serial)) => given.get(serial),
+        _ => None,
+    };
+    if let Source::Community(zones, _) = &source {
+        given.remember(zones);
+    }
     let write = move || match source {
         Source::Hosted(zone) => hosted(&zone, changes, Transfer::new(request)),
-        Source::Community(zones, apex) => community(&zones, &apex, Transfer::new(request)),
+        Source::Community(zones, apex) => {
+            community::write(&zones, &apex, before.as_deref(), Transfer::new(request))
+        }
     };
     Ok(spawn_blocking(write).await?)
 }
@@ -268,41 +280,6 @@ async fn changes(zone: &Zone, orders: &Sender<Order>, serial: u32) -> Option<Vec
     // The zone may have moved on since: the client gets what it was promised, and more later.
     let end = changes.iter().position(|delta| delta.to == zone.serial)?;
     whole.then(|| changes.into_iter().take(end + 1).collect())
-}
-
-/// The community's domain. There is no journal of it: its changes are those of the registry.
-fn community(zones: &Zones, apex: &Apex, mut transfer: Transfer) -> Vec<Vec<u8>> {
-    let domain = &apex.name;
-    let top = records(&apex.top, domain);
-    let Some(soa) = top.iter().find(|record| record.rtype == rtype::SOA) else {
-        return vec![refusal(&transfer.request, ResponseCode::ServFail)];
-    };
-    transfer.add_record(domain, soa);
-    if transfer.request.has(apex.serial) {
-        return transfer.finish();
-    }
-    for record in top.iter().filter(|record| record.rtype != rtype::SOA) {
-        transfer.add_record(domain, record);
-    }
-    for (_, built) in zones.built.iter().filter(|(zone, _)| !zone.is_empty()) {
-        for record in records(&built.table, &built.apex) {
-            transfer.add_record(domain, &record);
-        }
-    }
-    transfer.add_record(domain, soa);
-    transfer.finish()
-}
-
-/// The records of a table of the community, whose sets are compressed against their owner.
-fn records(table: &Table, apex: &Name) -> Vec<Record> {
-    let mut records = Vec::with_capacity(table.records);
-    for node in table.nodes() {
-        let owner = Name::from_wire(&[node.name, apex.wire()].concat());
-        for (_, set) in node.sets() {
-            records.extend(text::records(&owner, set).iter().filter_map(from_wire));
-        }
-    }
-    records
 }
 
 #[cfg(test)]

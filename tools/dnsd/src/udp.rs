@@ -20,6 +20,7 @@ use crate::cookie::Baked;
 use crate::guard::Guard;
 use crate::query::{Kind, Question};
 use crate::respond::{Outcome, Transport, error_answer, respond};
+use crate::secondary::notice;
 use crate::stats::{Counters, Totals};
 use crate::update::{Reply, is_update};
 
@@ -254,6 +255,9 @@ impl Running {
                     }
                     let mut outcome =
                         respond(snapshot, question, message, Transport::Udp, who, out);
+                    if outcome == Outcome::Notify {
+                        outcome = notice::receive(snapshot, message, ip, out);
+                    }
                     let cookie = guard.cookie(question, ip);
                     totals.cookies += u64::from(cookie.is_some_and(|cookie| cookie.valid));
                     if rules.concern(ip, who.known) {

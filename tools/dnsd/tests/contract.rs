@@ -56,6 +56,11 @@ fn the_daemon_introspects_its_interface_and_every_proxy_method_answers() {
         admin.log_queries(1, 1, "10.0.0.0/8", "a").await.unwrap();
         let error = admin.log_queries(1, 1, "x", "").await.unwrap_err();
         assert!(error.to_string().contains("net.guifi.Error.Invalid"));
+        let error = admin.refresh("nowhere", false).await.unwrap_err();
+        assert!(
+            error.to_string().contains("net.guifi.Error.NotFound"),
+            "{error}"
+        );
     });
 }
 
@@ -84,6 +89,10 @@ fn the_manuals_name_every_option_key_and_member() {
         "upstream.authorities",
         "portal.service",
         "portal.reverse",
+        "secondary.bytes",
+        "secondary.records",
+        "secondary.seconds",
+        "secondary.idle_seconds",
         "tcp.connections",
         "tcp.per_client",
         "tcp.idle_seconds",

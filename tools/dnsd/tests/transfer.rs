@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
@@ -33,6 +34,13 @@ fn config(more: &str) -> String {
 
 /// What a transfer brings, a record a line, sorted; with a serial only the changes since.
 fn fetch(daemon: &Daemon, zone: &str, serial: Option<u32>) -> Vec<String> {
+    let mut lines = transfer(daemon, zone, serial);
+    lines.sort();
+    lines
+}
+
+/// The same in the order of its coming.
+fn transfer(daemon: &Daemon, zone: &str, serial: Option<u32>) -> Vec<String> {
     let name = Name::from_ascii(zone).unwrap();
     let kind = if serial.is_some() {
         RecordType::IXFR
@@ -75,7 +83,6 @@ fn fetch(daemon: &Daemon, zone: &str, serial: Option<u32>) -> Vec<String> {
         }
         let ended = starts.iter().filter(|start| **start == starts[0]).count() > 1;
         if lines.len() == 1 || (ended && starts.last() == starts.first()) {
-            lines.sort();
             return lines;
         }
     }
@@ -140,6 +147,69 @@ fn changes_go_out_alone_also_after_a_restart() {
     assert_eq!(lines.len(), 8, "{lines:#?}");
     assert!(lines.iter().any(|line| line.starts_with("host-103.")));
     assert!(!lines.iter().any(|line| line.starts_with("host-101.")));
+}
+
+fn serial(start: &str) -> u32 {
+    start.split(' ').nth(5).unwrap().parse().unwrap()
+}
+
+#[test]
+fn with_stand_in_registry_changes_of_the_communitys_domain_go_out_alone() {
+    const DOMAIN: &str = "osona.internal.";
+    let bus = Bus::new();
+    let registry = Registry::start(&bus, true);
+    for n in 0..30 {
+        registry.boxed(&format!("vic-{n:02}"), "vic", &format!("10.1.0.{n}"));
+    }
+    let daemon = Daemon::start(&bus, "listen = ['127.0.0.1']\ntransfer = ['127.0.0.1']\n");
+    daemon.wait_for("vic-29.vic.osona.internal.", RecordType::A);
+    let mut copy = transfer(&daemon, DOMAIN, None);
+    let step = |copy: &mut Vec<String>| {
+        let changes = transfer(&daemon, DOMAIN, Some(serial(&copy[0])));
+        let is_start = |line: &String| line.contains(" SOA ");
+        let starts: Vec<_> = (0..changes.len())
+            .filter(|&n| is_start(&changes[n]))
+            .collect();
+        let [0, 1, middle, last] = starts[..] else {
+            unreachable!("{changes:#?}");
+        };
+        assert_eq!(changes[1], copy[0]);
+        for gone in &changes[1..middle] {
+            let at = copy.iter().position(|line| line == gone);
+            copy.remove(at.unwrap_or_else(|| unreachable!("{gone}")));
+        }
+        copy.pop(); // the SOA record at the end
+        copy.splice(0..0, changes[middle..last].iter().cloned());
+        copy.push(changes[last].clone());
+        // A name may come twice, and counts once.
+        let (copy, all) = (
+            copy.iter().cloned(),
+            fetch(&daemon, DOMAIN, None).into_iter(),
+        );
+        assert_eq!(copy.collect::<BTreeSet<_>>(), all.collect());
+        changes.len()
+    };
+    let first = serial(&copy[0]);
+    registry.service("vic-01", "vic", "_http._tcp", "My Page");
+    daemon.wait_for(
+        r"My\032Page._http._tcp.vic.osona.internal.",
+        RecordType::SRV,
+    );
+    assert!(step(&mut copy) < 20, "nothing but the service");
+    // A zone comes whose name a box had, and a box goes elsewhere.
+    registry.boxed("manlleu", "", "10.2.0.1");
+    daemon.wait_for("manlleu.osona.internal.", RecordType::A);
+    step(&mut copy);
+    registry.boxed("ter", "manlleu", "10.2.0.2");
+    daemon.wait_for("ter.manlleu.osona.internal.", RecordType::A);
+    step(&mut copy);
+    registry.boxed("vic-07", "manlleu", "10.1.0.7");
+    daemon.wait_for("vic-07.manlleu.osona.internal.", RecordType::A);
+    step(&mut copy);
+    // The first state is remembered as well, one that nobody fetched is not.
+    let whole = transfer(&daemon, DOMAIN, None).len();
+    assert!(transfer(&daemon, DOMAIN, Some(first)).len() < whole);
+    assert_eq!(transfer(&daemon, DOMAIN, Some(first - 1)).len(), whole);
 }
 
 #[test]

@@ -1,3 +1,4 @@
+//! What is written, and what is wrong with it.
 #![allow(clippy::unwrap_used)]
 use super::*;
 
@@ -11,7 +12,7 @@ fn the_example_shows_every_default() {
     let written: Written = toml::from_str(&uncommented).unwrap();
     assert_eq!(written, Written::default());
     let keys: toml::Table = toml::from_str(&uncommented).unwrap();
-    assert_eq!(keys.len(), 12, "every key is shown: {keys:?}");
+    assert_eq!(keys.len(), 13, "every key is shown: {keys:?}");
 }
 
 #[test]
@@ -29,6 +30,9 @@ fn wrong_values_name_their_key() {
         ("[zones.'.']\nfile = '/x'", "zones"),
         ("[zones.a]\nfile = 'x'", "zones"),
         ("[zones.a]", "zones"),
+        ("[zones.a]\nfile = '/x'\nprimaries = ['10.0.0.1']", "zones"),
+        ("[zones.a]\nprimaries = ['x']", "zones.primaries"),
+        ("[secondary]\nrecords = 0", "secondary.records"),
         ("[zones.a]\nfile = '/x'\ntransfer = ['x']", "zones.transfer"),
         ("notify = ['x']", "notify"),
         ("notify = ['10.0.0.1 key']", "notify"),

@@ -17,6 +17,11 @@ const HOSTS: usize = 16;
 
 /// Answers from `zone`, in which the question's name lies.
 pub(crate) fn answer(zone: &Zone, answer: &mut Answer<'_>) -> Outcome {
+    if zone.expired {
+        answer.begin(0, Code::SERV_FAIL);
+        answer.finish(0);
+        return Outcome::Failed;
+    }
     answer.begin(flag::AA, Code::NO_ERROR);
     let question = answer.question;
     let mut owner = HEADER;

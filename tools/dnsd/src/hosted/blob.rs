@@ -44,22 +44,35 @@ pub fn write(records: &[Record]) -> Vec<u8> {
 }
 
 /// Reads what [`write`] wrote; `None` if it is damaged.
-pub fn read(mut bytes: &[u8]) -> Option<Vec<Record>> {
-    let mut records = Vec::new();
-    while !bytes.is_empty() {
-        let owner = name_at(bytes, 0).filter(|name| name.len() <= MAX_NAME)?;
-        let (head, rest) = bytes.get(owner.len()..)?.split_first_chunk::<10>()?;
-        let length = usize::from(u16::from_be_bytes([head[8], head[9]]));
-        let (data, rest) = rest.split_at_checked(length)?;
-        records.push(Record {
-            owner: Name::from_wire(owner),
-            rtype: u16::from_be_bytes([head[0], head[1]]),
-            ttl: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
-            data: data.into(),
-        });
-        bytes = rest;
-    }
-    Some(records)
+pub fn read(bytes: &[u8]) -> Option<Vec<Record>> {
+    each(bytes).collect()
+}
+
+/// The same, one record after the other; `None` where it is damaged, for ever.
+pub fn each(mut bytes: &[u8]) -> impl Iterator<Item = Option<Record>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let next = first(bytes);
+        bytes = next.as_ref().map_or(bytes, |(_, rest)| rest);
+        Some(next.map(|(record, _)| record))
+    })
+}
+
+/// The first record, and what comes behind it.
+fn first(bytes: &[u8]) -> Option<(Record, &[u8])> {
+    let owner = name_at(bytes, 0).filter(|name| name.len() <= MAX_NAME)?;
+    let (head, rest) = bytes.get(owner.len()..)?.split_first_chunk::<10>()?;
+    let length = usize::from(u16::from_be_bytes([head[8], head[9]]));
+    let (data, rest) = rest.split_at_checked(length)?;
+    let record = Record {
+        owner: Name::from_wire(owner),
+        rtype: u16::from_be_bytes([head[0], head[1]]),
+        ttl: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
+        data: data.into(),
+    };
+    Some((record, rest))
 }
 
 /// All records of a zone, the SOA record first, as pieces of whole records.

@@ -1,7 +1,9 @@
 //! The thread that owns the hosted zones: loads them, changes them, keeps them on the disk and
 //! publishes them. A zone whose source is missing or wrong stays as it was.
 
+mod copy;
 mod group;
+mod report;
 mod take;
 
 use std::collections::BTreeMap;
@@ -10,22 +12,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use guifi_core::{Error, Root};
-use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use self::copy::Copy;
+pub use self::report::Report;
+use self::report::report;
 use super::blob::Delta;
 use super::content::Content;
 use super::draft::Draft;
-use super::portal::Defined;
+use super::portal::{Copied, Defined};
 use super::rrset::Soa;
-use super::spec::{Source, Spec};
+use super::spec::Spec;
 use super::store::Store;
 use super::{Hosted, View, Zone};
 use crate::board::Board;
 use crate::encode::rtype;
 use crate::name::Name;
 use crate::notice;
+use crate::secondary::{Register, Told};
 use crate::update::Request;
 
 /// What the holder is asked to do.
@@ -43,6 +48,8 @@ pub enum Order {
         service: u64,
         /// The zones.
         zones: Vec<Defined>,
+        /// Those that are copies of other servers'.
+        copies: Vec<Copied>,
     },
     /// The changes of a zone from a serial to the present, if they are still known.
     Since {
@@ -64,29 +71,10 @@ pub enum Order {
         /// Where the answer goes: how many updates were dropped, or why it is not done.
         reply: oneshot::Sender<Result<u32, String>>,
     },
+    /// There is something about a copy.
+    Copy(Told),
     /// The end.
     Stop,
-}
-
-/// One zone for people; see net.guifi.Dns1(5).
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// Its name.
-    pub domain: String,
-    /// `internal`, `external` or `all`.
-    pub view: &'static str,
-    /// The file, or the portal with the number of the service.
-    pub source: String,
-    /// Its serial; none if it never was loaded.
-    pub serial: Option<u32>,
-    /// Number of records.
-    pub records: usize,
-    /// Updates since it was last taken from its source.
-    pub updates: u32,
-    /// Why it is not as its source has it.
-    pub fault: Option<String>,
-    /// What is probably a mistake.
-    pub doubts: Vec<String>,
 }
 
 /// How the zones are.
@@ -96,6 +84,7 @@ pub type Reports = Arc<Mutex<BTreeMap<(Name, View), Report>>>;
 pub struct Holder {
     orders: Sender<Order>,
     reports: Reports,
+    register: watch::Receiver<Arc<Register>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -121,9 +110,11 @@ impl Holder {
             zones: BTreeMap::new(),
             portal: None,
             reports: Arc::default(),
+            register: watch::Sender::default(),
         };
         holding.configure(specs, portal);
         let reports = holding.reports.clone();
+        let register = holding.register.subscribe();
         let thread = std::thread::Builder::new()
             .name("zones".into())
             .stack_size(512 * 1024)
@@ -132,6 +123,7 @@ impl Holder {
         Ok(Self {
             orders,
             reports,
+            register,
             thread: Some(thread),
         })
     }
@@ -144,6 +136,11 @@ impl Holder {
     /// The way to see how the zones are.
     pub fn reports(&self) -> Reports {
         self.reports.clone()
+    }
+
+    /// The zones that are followed, as they change.
+    pub fn register(&self) -> watch::Receiver<Arc<Register>> {
+        self.register.clone()
     }
 }
 
@@ -166,7 +163,10 @@ struct Held {
     doubts: Vec<String>,
     /// Number of updates since then.
     updates: u32,
+    copy: Option<Copy>,
     published: Option<Arc<Zone>>,
+    /// The serial that others were told of.
+    told: Option<u32>,
 }
 
 struct Holding {
@@ -177,6 +177,7 @@ struct Holding {
     zones: BTreeMap<(Name, View), Held>,
     portal: Option<u64>,
     reports: Reports,
+    register: watch::Sender<Arc<Register>>,
 }
 
 impl Holding {
@@ -189,7 +190,11 @@ impl Holding {
                     let _ = reply.send(self.take_over(&name)); // gone
                 }
                 Order::Configure { specs, portal } => self.configure(specs, portal),
-                Order::Portal { service, zones } => self.take_portal(service, zones),
+                Order::Portal {
+                    service,
+                    zones,
+                    copies,
+                } => self.take_portal(service, zones, copies),
                 Order::Since {
                     name,
                     view,
@@ -202,6 +207,7 @@ impl Holding {
                         .map(|store| store.since((&name, view), serial));
                     let _ = reply.send(changes.and_then(|changes| changes.unwrap_or_default())); // gone
                 }
+                Order::Copy(told) => self.copy(told),
                 Order::Stop => return,
             }
         }
@@ -220,10 +226,12 @@ impl Holding {
             let key = (spec.name.clone(), spec.kept_as());
             let mut held = self.held(before.remove(&key), &key, spec);
             self.take_file(&key, &mut held);
+            self.begin_copy(&key, &mut held);
             self.zones.insert(key, held);
         }
         self.keep_portal(before);
         self.forget();
+        self.enter();
         self.publish();
     }
 
@@ -242,7 +250,9 @@ impl Holding {
             fault: None,
             doubts: Vec::new(),
             updates: 0,
+            copy: None,
             published: None,
+            told: None,
         };
         let loaded = self.store.as_ref().map(|store| store.load((&key.0, key.1)));
         match loaded {
@@ -311,7 +321,16 @@ impl Holding {
         self.board.change(|snapshot| {
             snapshot.internal = internal;
             snapshot.external = external;
+            snapshot.followed = self.register.borrow().clone();
         });
+    }
+
+    /// Says how a zone is.
+    fn tell(&self, key: &(Name, View)) {
+        if let Some(held) = self.zones.get(key) {
+            let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+            reports.insert(key.clone(), report(&key.0, held));
+        }
     }
 }
 
@@ -326,34 +345,20 @@ fn renew(
     }
     let content = held.content.as_ref();
     let transfer = held.spec.transfer.clone();
-    let zone = content.and_then(|content| Zone::new(content, transfer, *kept_as));
+    let mut zone = content.and_then(|content| Zone::new(content, transfer, *kept_as));
+    if let (Some(inner), Some(copy)) = (&mut zone, &held.copy) {
+        inner.expired = copy.is_expired();
+        // Those of the portal are asked for at their servers then.
+        zone = zone.filter(|zone| !zone.expired || held.spec.source.portal().is_none());
+    }
     held.published = zone.map(Arc::new);
-    if held.published.is_some() && !held.spec.notify.is_empty() {
+    let serial = held.published.as_ref().map(|zone| zone.serial);
+    if std::mem::replace(&mut held.told, serial) != serial && !held.spec.notify.is_empty() {
         let change = notice::Change {
             zone: name.clone(),
             servers: held.spec.notify.clone(),
         };
         let _ = changes.send(change); // nobody listens: the end is near
-    }
-}
-
-fn report(name: &Name, held: &Held) -> Report {
-    Report {
-        domain: name.to_string(),
-        view: match held.spec.views[..] {
-            [View::Internal] => "internal",
-            [View::External] => "external",
-            _ => "all",
-        },
-        source: match &held.spec.source {
-            Source::File(path) => path.display().to_string(),
-            Source::Portal(service) => format!("portal, service {service}"),
-        },
-        serial: held.published.as_ref().map(|zone| zone.serial),
-        records: held.content.as_ref().map_or(0, Content::records),
-        updates: held.updates,
-        fault: held.fault.clone(),
-        doubts: held.doubts.clone(),
     }
 }
 

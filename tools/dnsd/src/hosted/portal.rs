@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::View;
 use super::rrset::{Record, Soa};
+use super::spec::Server;
 use crate::encode::rtype;
 use crate::name::Name;
 
@@ -91,7 +92,40 @@ pub struct Defined {
     pub records: Vec<Record>,
 }
 
+/// A zone that the portal says is a copy of other servers'.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Copied {
+    /// Its name, lower case.
+    pub name: Name,
+    /// Who sees it.
+    pub view: View,
+    /// Where it comes from; there is at least one.
+    pub primaries: Vec<Server>,
+}
+
 impl Document {
+    /// The zones that this server is a secondary of.
+    pub fn copies(&self) -> Vec<Copied> {
+        let sides = [
+            (&self.internal, View::Internal),
+            (&self.external, View::External),
+        ];
+        let all = sides.into_iter().flat_map(|(side, view)| {
+            side.slaves.iter().filter_map(move |slave| {
+                let primary = |ip: &IpAddr| Server {
+                    address: SocketAddr::new(*ip, 53),
+                    key: None,
+                };
+                Some(Copied {
+                    name: parse(&slave.zone)?,
+                    view,
+                    primaries: slave.masters.iter().map(primary).collect(),
+                })
+            })
+        });
+        all.filter(|copied| !copied.primaries.is_empty()).collect()
+    }
+
     /// The zones that this server is the primary of.
     pub fn zones(&self) -> Vec<Defined> {
         let sides = [
@@ -289,77 +323,4 @@ fn mailbox(contact: &str, zone: &Name) -> Name {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
-    use super::*;
-    use crate::hosted::check::check;
-    use crate::hosted::content::Content;
-    use crate::hosted::file;
-
-    fn document() -> Document {
-        serde_json::from_value(json!({"service": 9503, "fetched": "2026-11-24T17:00:00Z", "faults": [],
-            "internal": {
-                "masters": [{"zone": "vall.example", "id": 31, "nameserver": "ns1", "addresses": ["10.90.1.10"],
-                    "default_addresses": ["10.90.1.10"], "external_mx": ["mx.elsewhere.example"], "external_ns": [],
-                    "transfer": true, "contact": "the.dns@vall.example",
-                    "hosts": [
-                        {"name": "ns1", "addresses": ["10.90.1.10"], "ns": true, "mx": null, "aliases": [], "canonical": null},
-                        {"name": "mail", "addresses": ["10.90.1.11", "fd00:90::11"], "ns": false, "mx": 10, "aliases": ["smtp", "imap", "ns1"], "canonical": null},
-                        {"name": "web", "addresses": ["10.90.1.12"], "ns": false, "mx": null, "aliases": ["www"], "canonical": null},
-                        {"name": "ext", "addresses": [], "ns": false, "mx": null, "aliases": [], "canonical": "www.elsewhere.example"}],
-                    "delegations": [{"name": "escola.vall.example", "ns": "ns1.escola.vall.example", "addresses": ["10.90.2.10"]}]}],
-                "slaves": [{"zone": "altra.example", "masters": ["10.91.4.4"]}],
-                "forwards": [{"zone": "tercera.example", "forwarders": ["10.92.4.4"]}, {"zone": "", "forwarders": ["10.92.4.4"]}]},
-            "external": {"masters": [{"zone": "a..b"}, {"zone": "bare.example"}], "slaves": [], "forwards": []}}))
-        .unwrap()
-    }
-
-    #[test]
-    fn the_example_of_the_formats_page_becomes_the_zone_it_says() {
-        let zones = document().zones();
-        assert_eq!(
-            (zones.len(), zones[0].view, zones[0].transfer),
-            (2, View::Internal, true)
-        );
-        let expected = r"$TTL 7200
-@ SOA ns1 the\.dns.vall.example. 0 43200 7200 1209600 7200
-@ NS ns1
-@ MX 10 mail
-@ MX 20 mx.elsewhere.example.
-* A 10.90.1.10
-@ A 10.90.1.10
-ns1 A 10.90.1.10
-mail A 10.90.1.11
-mail AAAA fd00:90::11
-smtp CNAME mail
-imap CNAME mail
-web A 10.90.1.12
-www CNAME web
-ext CNAME www.elsewhere.example.
-escola NS ns1.escola
-ns1.escola A 10.90.2.10
-";
-        let origin = Name::parse("vall.example").unwrap();
-        let sorted = |mut records: Vec<Record>| {
-            records.sort_by_key(|r| (r.owner.clone(), r.rtype, r.data.clone()));
-            records
-        };
-        let expected = file::read(expected, None, &origin).unwrap();
-        assert_eq!(sorted(zones[0].records.clone()), sorted(expected));
-        for zone in zones {
-            let findings = check(&Content::of(&zone.name, zone.records));
-            assert_eq!(findings.faults, [""; 0]);
-        }
-    }
-
-    #[test]
-    fn zones_of_others_are_asked_for_at_their_servers() {
-        let zones = document().elsewhere();
-        let servers = |name: &str| zones[&Name::parse(name).unwrap()][0].to_string();
-        assert_eq!(zones.len(), 2);
-        assert_eq!(servers("altra.example"), "10.91.4.4:53");
-        assert_eq!(servers("tercera.example"), "10.92.4.4:53");
-    }
-}
+mod tests;

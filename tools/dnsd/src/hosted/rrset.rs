@@ -23,7 +23,7 @@ pub struct Rrset {
 pub type Sets = BTreeMap<u16, Rrset>;
 
 /// One record.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Record {
     /// Its owner, as written.
     pub owner: Name,

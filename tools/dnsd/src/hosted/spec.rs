@@ -1,5 +1,6 @@
 //! What an administrator, or the portal, says about a hosted zone, checked.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -12,8 +13,30 @@ use crate::name::Name;
 pub enum Source {
     /// A master file on this box.
     File(PathBuf),
+    /// Other servers, of whose zone this is a copy.
+    Primaries(Vec<Server>),
     /// The portal, which defines it for the DNS service of this number.
     Portal(u64),
+    /// Other servers, which the portal names for the DNS service of this number.
+    PortalPrimaries(u64, Vec<Server>),
+}
+
+impl Source {
+    /// The DNS service for which the portal says what this zone is.
+    pub fn portal(&self) -> Option<u64> {
+        match self {
+            Self::Portal(service) | Self::PortalPrimaries(service, _) => Some(*service),
+            Self::File(_) | Self::Primaries(_) => None,
+        }
+    }
+
+    /// The servers of whose zone it is a copy.
+    pub fn primaries(&self) -> Option<&[Server]> {
+        match self {
+            Self::Primaries(primaries) | Self::PortalPrimaries(_, primaries) => Some(primaries),
+            Self::File(_) | Self::Portal(_) => None,
+        }
+    }
 }
 
 /// One zone as it is to be hosted.
@@ -38,6 +61,15 @@ pub struct Server {
     pub address: SocketAddr,
     /// Name of the key, lower case, that it is spoken to with.
     pub key: Option<Name>,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address.port() {
+            53 => write!(f, "{}", self.address.ip()),
+            _ => write!(f, "{}", self.address),
+        }
+    }
 }
 
 /// Who may do something: whoever is in one of the networks, or has one of the keys.

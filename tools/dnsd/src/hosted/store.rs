@@ -2,6 +2,7 @@
 //! and after that. Those after it lead to the present, so that a small change of a large zone is
 //! a small write; those before it let others fetch changes alone (RFC 1995).
 
+mod copy;
 mod journal;
 
 pub use journal::Step;
@@ -11,7 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use guifi_core::{Error, Root};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::View;
 use super::blob::{self, Delta};
@@ -49,7 +50,14 @@ const SCHEMA: &str = "
         removed BLOB NOT NULL,
         added BLOB NOT NULL,
         PRIMARY KEY (zone, number)
-    ) WITHOUT ROWID;";
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS copy (
+        zone INTEGER PRIMARY KEY REFERENCES zone (id) ON DELETE CASCADE,
+        age INTEGER NOT NULL,
+        boot TEXT NOT NULL,
+        up INTEGER NOT NULL,
+        wall INTEGER NOT NULL
+    );";
 
 /// A zone as it was kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -235,30 +243,7 @@ impl Store {
     ) -> Result<(), Error> {
         let mut run = || -> rusqlite::Result<()> {
             let change = self.db.transaction()?;
-            let zone: i64 = change.query_row(
-                "INSERT INTO zone (name, view, source, records) VALUES (?, ?, ?, ?)
-                 ON CONFLICT (name, view) DO UPDATE SET source = excluded.source, records = excluded.records
-                 RETURNING id",
-                params![key.0.wire(), number(key.1), source, blob::write(records)],
-                |row| row.get(0),
-            )?;
-            let last = journal::last(&change, zone)?;
-            let last = match delta {
-                Some(delta) => journal::add(&change, zone, last + 1, delta, 0)?,
-                None => {
-                    change.execute("DELETE FROM journal WHERE zone = ?", [zone])?;
-                    last
-                }
-            };
-            match base {
-                Some((records, _)) => change.execute(
-                    "INSERT OR REPLACE INTO base (zone, records) VALUES (?, ?)",
-                    params![zone, blob::write(records)],
-                )?,
-                None => change.execute("DELETE FROM base WHERE zone = ?", [zone])?,
-            };
-            let updates = base.map_or(0, |(_, updates)| updates);
-            journal::folded(&change, zone, last, updates)?;
+            put(&change, key, source, &blob::write(records), delta, base)?;
             change.commit()
         };
         let done = run().map_err(failed);
@@ -312,6 +297,43 @@ impl Store {
         };
         run().map_err(failed)
     }
+}
+
+/// Writes a zone and the change that led to it, with what it is without updates and how many
+/// there were; gives its number.
+fn put(
+    change: &Transaction<'_>,
+    key: Key<'_>,
+    source: &[u8],
+    records: &[u8],
+    delta: Option<&Delta>,
+    base: Option<(&[Record], u32)>,
+) -> rusqlite::Result<i64> {
+    let zone: i64 = change.query_row(
+        "INSERT INTO zone (name, view, source, records) VALUES (?, ?, ?, ?)
+         ON CONFLICT (name, view) DO UPDATE SET source = excluded.source, records = excluded.records
+         RETURNING id",
+        params![key.0.wire(), number(key.1), source, records],
+        |row| row.get(0),
+    )?;
+    let last = journal::last(change, zone)?;
+    let last = match delta {
+        Some(delta) => journal::add(change, zone, last + 1, delta, 0)?,
+        None => {
+            change.execute("DELETE FROM journal WHERE zone = ?", [zone])?;
+            last
+        }
+    };
+    match base {
+        Some((records, _)) => change.execute(
+            "INSERT OR REPLACE INTO base (zone, records) VALUES (?, ?)",
+            params![zone, blob::write(records)],
+        )?,
+        None => change.execute("DELETE FROM base WHERE zone = ?", [zone])?,
+    };
+    let updates = base.map_or(0, |(_, updates)| updates);
+    journal::folded(change, zone, last, updates)?;
+    Ok(zone)
 }
 
 #[cfg(test)]

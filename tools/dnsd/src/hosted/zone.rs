@@ -27,6 +27,8 @@ pub struct Zone {
     pub transfer: Access,
     /// Under which view its changes are kept.
     pub kept_as: View,
+    /// Whether it is a copy too old to answer from (RFC 1034 section 4.3.5).
+    pub expired: bool,
     shards: Box<[Arc<Table>]>,
     cuts: Arc<Cuts>,
     wild: bool,
@@ -65,6 +67,7 @@ impl Zone {
             serial: soa.serial,
             transfer,
             kept_as,
+            expired: false,
             shards: content.shards().into(),
             cuts: content.cuts().clone(),
             wild: content.wild(),

@@ -23,6 +23,7 @@ pub(crate) struct Code(pub(super) u8);
 
 impl Code {
     pub(crate) const NO_ERROR: Self = Self(0);
+    pub(crate) const SERV_FAIL: Self = Self(2);
     pub(crate) const NX_DOMAIN: Self = Self(3);
     pub(crate) const REFUSED: Self = Self(5);
     /// Its lower bits; 1 is in the upper ones.

@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod primary;
 mod registry;
 mod upstream;
 
@@ -23,6 +24,7 @@ use guifi_dnsd::name::Name;
 pub use guifi_testing::bus::Bus;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
+pub use primary::{AXFR, IXFR, SOA, Script, StandInPrimary, Step, soa};
 pub use registry::Registry;
 use serde_json::Value;
 pub use upstream::Upstream;
@@ -132,6 +134,15 @@ impl Daemon {
     pub fn stop(&mut self, signal: &str) -> Option<i32> {
         self.signal(signal);
         self.process.take().unwrap().wait().unwrap().code()
+    }
+
+    /// Octets of memory that it had at most.
+    pub fn peak(&self) -> usize {
+        let pid = self.process.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let number = line.unwrap().split_whitespace().nth(1).unwrap();
+        number.parse::<usize>().unwrap() << 10
     }
 
     pub fn log(&self) -> String {

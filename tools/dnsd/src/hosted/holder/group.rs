@@ -64,6 +64,9 @@ impl Holding {
         let content = held.and_then(|held| held.content.as_ref());
         // It may have gone meanwhile.
         let content = content.ok_or(ResponseCode::NotAuth)?;
+        if held.is_some_and(|held| held.copy.is_some()) {
+            return Err(ResponseCode::NotAuth); // its primary takes them
+        }
         let before = group.changes.get(&request.zone).map(|(changes, _)| changes);
         let mut draft = Draft::new(content, before);
         apply(&request.message, &request.rights, &mut draft)?;
@@ -123,7 +126,7 @@ impl Holding {
     }
 
     /// Writes zones anew whose changes have become many.
-    fn fold(&mut self) {
+    pub(super) fn fold(&mut self) {
         let Some(store) = &mut self.store else { return };
         for ((name, view), held) in &self.zones {
             let key = (name, *view);

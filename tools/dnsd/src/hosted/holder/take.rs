@@ -10,11 +10,11 @@ use super::super::blob;
 use super::super::check::check;
 use super::super::content::Content;
 use super::super::draft::Draft;
-use super::super::portal::Defined;
+use super::super::portal::{Copied, Defined};
 use super::super::rrset::{Record, newer};
-use super::super::spec::{Access, Source, Spec};
+use super::super::spec::{Access, Server, Source, Spec};
 use super::super::{View, file, rdata};
-use super::{Held, Holding, set_soa, soa};
+use super::{Held, Holding, copy, set_soa, soa};
 use crate::name::Name;
 use crate::state::now;
 use crate::update::apply::again;
@@ -78,7 +78,7 @@ impl Holding {
     }
 
     /// Takes the zones that the portal defines; one that is configured here is not touched.
-    pub(super) fn take_portal(&mut self, service: u64, zones: Vec<Defined>) {
+    pub(super) fn take_portal(&mut self, service: u64, zones: Vec<Defined>, copies: Vec<Copied>) {
         if self.portal != Some(service) {
             return;
         }
@@ -114,16 +114,27 @@ impl Holding {
             }
             self.zones.insert(key, held);
         }
-        self.zones.retain(|key, held| {
-            !matches!(held.spec.source, Source::Portal(_)) || defined.contains(key)
-        });
+        for copied in copies {
+            let key = (copied.name.clone(), copied.view);
+            if self.is_configured(&key) || !defined.insert(key.clone()) {
+                continue;
+            }
+            let before = self.zones.remove(&key);
+            let spec = copy_spec(&key, service, copied.primaries);
+            let mut held = self.held(before, &key, spec);
+            self.begin_copy(&key, &mut held);
+            self.zones.insert(key, held);
+        }
+        self.zones
+            .retain(|key, held| held.spec.source.portal().is_none() || defined.contains(key));
         self.forget();
+        self.enter();
         self.publish();
     }
 
     /// Whether the configuration names a zone that this view sees.
     fn is_configured(&self, (name, view): &(Name, View)) -> bool {
-        let ours = |held: &Held| !matches!(held.spec.source, Source::Portal(_));
+        let ours = |held: &Held| held.spec.source.portal().is_none();
         let mut all = self
             .zones
             .range((name.clone(), View::Internal)..=(name.clone(), View::External));
@@ -135,7 +146,7 @@ impl Holding {
         let Some(service) = self.portal else { return };
         let ours = before
             .into_iter()
-            .filter(|(_, held)| held.spec.source == Source::Portal(service));
+            .filter(|(_, held)| held.spec.source.portal() == Some(service));
         let ours: Vec<_> = ours.filter(|(key, _)| !self.is_configured(key)).collect();
         self.zones.extend(ours);
         let kept = self.store.as_ref().map(|store| store.zones());
@@ -148,6 +159,10 @@ impl Holding {
             let is_of = |transfer: &bool| held.source.starts_with(&tag(service, *transfer));
             if let Some(transfer) = transfers.into_iter().find(is_of) {
                 held.spec = spec(&key, service, transfer);
+                self.zones.insert(key, held);
+            } else if let Some(primaries) = copy::named(&held.source, service) {
+                held.spec = copy_spec(&key, service, primaries);
+                self.begin_copy(&key, &mut held);
                 self.zones.insert(key, held);
             }
         }
@@ -264,6 +279,16 @@ fn spec((name, view): &(Name, View), service: u64, transfer: bool) -> Spec {
             networks: if transfer { everybody } else { Vec::new() },
             keys: Vec::new(),
         },
+        notify: Vec::new(),
+    }
+}
+
+fn copy_spec((name, view): &(Name, View), service: u64, primaries: Vec<Server>) -> Spec {
+    Spec {
+        name: name.clone(),
+        views: vec![*view],
+        source: Source::PortalPrimaries(service, primaries),
+        transfer: Access::default(),
         notify: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ use hickory_proto::rr::RecordType;
 
 use super::super::rrset::Record;
 use super::super::rrset::newer;
+use super::super::spec::Source;
 use super::super::{blob, file};
 use super::*;
 use crate::ask::data;
@@ -151,7 +152,11 @@ fn defined(address: &str) -> Defined {
 
 /// Has the holder take what the portal says, and waits until it has.
 fn give(holder: &Holder, service: u64, zones: Vec<Defined>) {
-    let order = Order::Portal { service, zones };
+    let order = Order::Portal {
+        service,
+        zones,
+        copies: Vec::new(),
+    };
     holder.orders().send(order).unwrap();
     // An answer to the next order says that this one is done.
     let (reply, done) = oneshot::channel();

@@ -215,6 +215,21 @@ fn a_file_that_changes_waits_until_it_is_taken() {
     daemon.run();
     assert_eq!(there(&daemon, "ns.vall.example."), ["10.0.0.1"]);
     assert_eq!(there(&daemon, "a.vall.example."), ["10.1.1.1"]);
+    // Nor is it lost when the configuration names the zone no more.
+    let config = |text: &str| format!("port = {}\n{text}", daemon.port);
+    daemon.write("/etc/guifi/dnsd.toml", &config("listen = ['127.0.0.1']\n"));
+    daemon.signal("HUP");
+    until("it is hosted no more", || {
+        daemon.describe()["hosted"]
+            .as_array()?
+            .is_empty()
+            .then_some(())
+    });
+    daemon.write("/etc/guifi/dnsd.toml", &config(CONFIG));
+    daemon.signal("HUP");
+    until("it is back", || {
+        (there(&daemon, "a.vall.example.") == ["10.1.1.1"]).then_some(())
+    });
     daemon.write(FILE, "nonsense");
     assert_eq!(daemon.dns(&["take", "vall.example"]).status.code(), Some(1));
     assert_eq!(there(&daemon, "a.vall.example."), ["10.1.1.1"]);

@@ -274,14 +274,25 @@ impl Holding {
         held
     }
 
-    /// Forgets what is kept of zones that are hosted no more.
+    /// Forgets what is kept of zones that are hosted no more. Updates of a master file are
+    /// nowhere else: they stay, should the zone come back.
     fn forget(&mut self) {
         let Some(store) = &mut self.store else { return };
         for key in store.zones().unwrap_or_default() {
-            if !self.zones.contains_key(&key)
-                && let Err(e) = store.remove((&key.0, key.1))
-            {
-                log::warn!("{e}; {} stays on the disk", key.0);
+            if self.zones.contains_key(&key) {
+                continue;
+            }
+            let (name, zone) = (&key.0, (&key.0, key.1));
+            let removed = match store.has_updates(zone) {
+                Ok(Some(source)) if !source.starts_with(take::PORTAL) => {
+                    log::warn!("{name} is hosted no more; its updates stay on the disk");
+                    continue;
+                }
+                Ok(_) => store.remove(zone),
+                Err(e) => Err(e),
+            };
+            if let Err(e) = removed {
+                log::warn!("{e}; {name} stays on the disk");
             }
         }
     }

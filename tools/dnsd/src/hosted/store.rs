@@ -251,6 +251,20 @@ impl Store {
         done
     }
 
+    /// The source of a zone that was updated since it was taken from that; `None` if it was not.
+    ///
+    /// # Errors
+    /// [`guifi_core::Kind::Failed`] if the database cannot be read.
+    pub fn has_updates(&self, key: Key<'_>) -> Result<Option<Vec<u8>>, Error> {
+        let row = self.db.query_row(
+            "SELECT source FROM zone WHERE name = ? AND view = ? AND (updates > 0 OR EXISTS (
+                SELECT 1 FROM journal WHERE zone = id AND number > folded AND journal.updates > 0))",
+            params![key.0.wire(), number(key.1)],
+            |row| row.get(0),
+        );
+        row.optional().map_err(failed)
+    }
+
     /// What the source of a zone says, if updates stay when that changes.
     ///
     /// # Errors

@@ -166,11 +166,12 @@ impl Holding {
         }
         let changed = held.published.is_none() && held.content.is_some();
         self.zones.insert(key.clone(), held);
-        match changed {
-            true => self.publish_these(&[key]),
-            false => self.tell(&key),
+        if changed {
+            self.publish_these(std::slice::from_ref(&key));
+            self.fold(&[key]);
+        } else {
+            self.tell(&key);
         }
-        self.fold();
         if let Some(reply) = reply {
             let _ = told.reply.send(reply); // it ended in between
         }

@@ -42,12 +42,13 @@ impl Holding {
                 Err(_) => break None,
             }
         };
-        let kept = self.commit(group.changes);
+        let changed = self.commit(group.changes);
         for (request, code) in group.done {
             // What others have read may be what could not be kept.
+            let kept = changed.is_some();
             request.answer(if kept { code } else { ResponseCode::ServFail });
         }
-        self.fold();
+        self.fold(&changed.unwrap_or_default());
         next
     }
 
@@ -79,9 +80,12 @@ impl Holding {
         Ok(())
     }
 
-    /// Keeps what has changed, and publishes it; `false` if it could not be kept: then nothing
-    /// has changed.
-    fn commit(&mut self, changes: BTreeMap<(Name, View), (Changes, u32)>) -> bool {
+    /// Keeps what has changed, and publishes it; gives the zones. `None` if it could not be
+    /// kept: then nothing has changed.
+    fn commit(
+        &mut self,
+        changes: BTreeMap<(Name, View), (Changes, u32)>,
+    ) -> Option<Vec<(Name, View)>> {
         let mut steps: Vec<((Name, View), Delta, Changes, u32)> = Vec::new();
         for (key, (changes, count)) in changes {
             let content = self.zones.get(&key).and_then(|held| held.content.as_ref());
@@ -92,7 +96,7 @@ impl Holding {
             }
         }
         if steps.is_empty() {
-            return true;
+            return Some(Vec::new());
         }
         let written: Vec<Step<'_>> = steps
             .iter()
@@ -108,7 +112,7 @@ impl Holding {
         };
         if let Err(e) = kept {
             log::error!("{e}; updates are lost, which their senders are told");
-            return false;
+            return None;
         }
         let mut changed = Vec::with_capacity(steps.len());
         for (key, _, changes, count) in steps {
@@ -122,15 +126,17 @@ impl Holding {
             changed.push(key);
         }
         self.publish_these(&changed);
-        true
+        Some(changed)
     }
 
-    /// Writes zones anew whose changes have become many.
-    pub(super) fn fold(&mut self) {
+    /// Writes those zones anew whose changes have become many.
+    pub(super) fn fold(&mut self, changed: &[(Name, View)]) {
         let Some(store) = &mut self.store else { return };
-        for ((name, view), held) in &self.zones {
-            let key = (name, *view);
-            if let Some(content) = held.content.as_ref().filter(|_| store.is_due(key))
+        for zone in changed {
+            let (name, key) = (&zone.0, (&zone.0, zone.1));
+            let held = self.zones.get(zone).filter(|_| store.is_due(key));
+            if let Some(held) = held
+                && let Some(content) = &held.content
                 && let Err(e) = store.fold(key, &blob::whole(content), held.updates)
             {
                 log::warn!("{e}; the changes of {name} stay many");

@@ -261,9 +261,13 @@ fn fault(held: &mut Held, name: &Name, text: String) {
     held.fault = Some(text);
 }
 
-/// What the source of a zone of the portal begins with.
+/// What the sources of zones of the portal begin with.
+pub(super) const PORTAL: &[u8] = b"portal ";
+
+/// What that of a zone of a service begins with.
 fn tag(service: u64, transfer: bool) -> Vec<u8> {
-    format!("portal {service} {} ", u8::from(transfer)).into_bytes()
+    let rest = format!("{service} {} ", u8::from(transfer));
+    [PORTAL, rest.as_bytes()].concat()
 }
 
 fn spec((name, view): &(Name, View), service: u64, transfer: bool) -> Spec {

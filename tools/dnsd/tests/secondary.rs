@@ -329,6 +329,7 @@ fn with_stand_in_primary_the_next_one_is_asked_if_one_is_away() {
     let bus = Bus::new();
     let (one, two) = (StandInPrimary::start(), StandInPrimary::start());
     one.act(Script {
+        serial: Some(1),
         whole: vec![Step::Code(5)],
         ..Script::default()
     });
@@ -341,7 +342,7 @@ fn with_stand_in_primary_the_next_one_is_asked_if_one_is_away() {
     two.act(whole(2));
     refresh(&daemon);
     wait_for(&daemon, 2);
-    assert_eq!(one.count(SOA), 0);
+    assert_eq!(one.count(SOA), 1, "at the beginning");
     two.act(Script::default());
     one.act(whole(3));
     refresh(&daemon);
@@ -353,6 +354,7 @@ fn with_stand_in_primary_few_transfers_are_under_way_at_once() {
     let bus = Bus::new();
     let primary = StandInPrimary::start();
     primary.act(Script {
+        serial: Some(1),
         whole: vec![Step::Hang],
         ..Script::default()
     });

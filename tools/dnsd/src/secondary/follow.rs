@@ -160,20 +160,21 @@ impl Follower {
     ) -> Result<Option<Reply>, Trouble> {
         let limits = self.settings.borrow().secondary;
         let address = server.address;
-        if let Some(ours) = ours.filter(|_| !whole) {
-            let theirs = {
-                let _place = self.questions.acquire().await;
-                fetch::serial(&zone.zone, server, limits.idle).await?
-            };
-            if theirs == ours {
+        let ours = ours.filter(|_| !whole);
+        // Also where all of it is wanted: one that does not answer takes no place among transfers.
+        let theirs = {
+            let _place = self.questions.acquire().await;
+            fetch::serial(&zone.zone, server, limits.idle).await?
+        };
+        match ours {
+            Some(ours) if theirs == ours => {
                 return Ok(self.tell(zone, Event::Confirmed(address)).await);
             }
-            if !newer(theirs, ours) {
-                return Err(Trouble::Older(theirs, ours));
-            }
+            Some(ours) if !newer(theirs, ours) => return Err(Trouble::Older(theirs, ours)),
+            _ => {}
         }
         let _place = self.transfers.acquire().await;
-        if let Some(ours) = ours.filter(|_| !whole) {
+        if let Some(ours) = ours {
             let event = match fetch::transfer(&zone.zone, server, Some(ours), limits).await {
                 Ok(Fetched::Same) => Event::Confirmed(address),
                 Ok(Fetched::Changes(changes)) => Event::Changes(address, changes),

@@ -39,8 +39,8 @@ for unit in UNITS; do ln -sf /dev/null "$1"/etc/systemd/system/$unit; done
 """
 
 
-# Name servers that follow ours and that ours follows.
-SERVERS = ("bind9", "knot", "nsd")
+# Name servers that follow ours and that ours follows, and the one behind ours.
+SERVERS = ("bind9", "knot", "nsd", "unbound")
 
 
 def _recipe(release, include):

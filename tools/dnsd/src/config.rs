@@ -35,14 +35,54 @@ pub struct Written {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 struct WrittenUpstream {
+    mode: Mode,
+    dnssec: bool,
+    recursor: String,
     servers: Vec<String>,
     zones: BTreeMap<String, Vec<String>>,
     authorities: PathBuf,
 }
 
+/// Who finds names outside.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Forward,
+    Recursive,
+}
+
+impl WrittenUpstream {
+    /// Where the recursor is, if there is one.
+    fn recursor(&self) -> Result<Option<SocketAddr>, Error> {
+        let at = address(&self.recursor, 53).filter(|address| address.ip().is_loopback());
+        let wrong = || {
+            wrong(
+                "upstream.recursor",
+                &self.recursor,
+                "an address of loopback",
+            )
+        };
+        let at = at.ok_or_else(wrong)?;
+        if self.mode == Mode::Recursive && !self.servers.is_empty() {
+            return Err(wrong_with_mode());
+        }
+        Ok(Some(at).filter(|_| self.mode == Mode::Recursive))
+    }
+}
+
+fn wrong_with_mode() -> Error {
+    let text = "cannot use key 'upstream.servers' of dnsd.toml: in mode recursive names are \
+                looked up from the root";
+    Error::new(Kind::Config, text)
+}
+
 impl Default for WrittenUpstream {
     fn default() -> Self {
         Self {
+            mode: Mode::Forward,
+            dnssec: true,
+            recursor: "127.0.0.153".to_owned(),
             servers: Vec::new(),
             zones: BTreeMap::new(),
             authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
@@ -170,6 +210,10 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Servers to forward to; empty: those that the system had.
     pub servers: Vec<Server>,
+    /// Where the recursor answers that names outside are asked of, in place of servers.
+    pub recursor: Option<SocketAddr>,
+    /// Whether it validates.
+    pub dnssec: bool,
     /// The PEM file with the authorities for certificates of servers.
     pub authorities: PathBuf,
     /// Zones (lower case) with servers of their own.
@@ -247,6 +291,8 @@ impl Settings {
             servers: servers("upstream.servers", &written.upstream.servers)?,
             zones,
             authorities,
+            recursor: written.upstream.recursor()?,
+            dnssec: written.upstream.dnssec,
             listen: written.listen,
             port: written.port,
             cache_bytes: written.cache_bytes,
@@ -325,61 +371,4 @@ pub(crate) fn network(text: &str) -> Option<(IpAddr, u8)> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn check(text: &str) -> Result<Settings, Error> {
-        Settings::check(toml::from_str(text).unwrap())
-    }
-
-    #[test]
-    fn the_example_shows_every_default() {
-        let uncommented = guifi_testing::example("dnsd");
-        let written: Written = toml::from_str(&uncommented).unwrap();
-        assert_eq!(written, Written::default());
-        let keys: toml::Table = toml::from_str(&uncommented).unwrap();
-        assert_eq!(keys.len(), 12, "every key is shown: {keys:?}");
-    }
-
-    #[test]
-    fn wrong_values_name_their_key() {
-        for (text, key) in [
-            ("port = 0", "port"),
-            ("workers = 65", "workers"),
-            ("allow = ['10.0.0.0/33']", "allow"),
-            ("allow = ['x']", "allow"),
-            ("[upstream]\nservers = ['dns']", "upstream.servers"),
-            ("[upstream.zones]\n'a..b' = ['10.0.0.1']", "upstream.zones"),
-            ("[upstream]\nservers = ['tls://dns']", "upstream.servers"),
-            ("[upstream]\nauthorities = 'x'", "upstream.authorities"),
-            ("[zones.'a..b']\nfile = '/x'", "zones"),
-            ("[zones.'.']\nfile = '/x'", "zones"),
-            ("[zones.a]\nfile = 'x'", "zones"),
-            ("[zones.a]", "zones"),
-            ("[zones.a]\nfile = '/x'\ntransfer = ['x']", "zones.transfer"),
-            ("notify = ['x']", "notify"),
-            ("[limit]\nper_answer = 10001", "limit.per_answer"),
-            ("[limit]\nexcept = ['x']", "limit.except"),
-        ] {
-            let error = check(text).unwrap_err();
-            assert_eq!(error.kind(), Kind::Config);
-            assert!(error.to_string().contains(&format!("'{key}'")), "{error}");
-        }
-    }
-
-    #[test]
-    fn networks_and_servers_are_read() {
-        let text = "allow = ['10.0.0.0/8', 'fd00::1']\n[upstream]\nservers = ['9.9.9.9', '[::1]:54']\n\
-                    zones = { 'Corp.example' = ['10.0.0.1:5353'] }";
-        let settings = check(text).unwrap();
-        assert_eq!(settings.allow[0], ("10.0.0.0".parse().unwrap(), 8));
-        assert_eq!(settings.allow[1].1, 128);
-        assert_eq!(settings.servers[0].to_string(), "9.9.9.9:53");
-        let zone = Name::parse("corp.example").unwrap();
-        assert_eq!(
-            settings.zones[&zone],
-            [Server::parse("10.0.0.1:5353").unwrap()]
-        );
-    }
-}
+mod tests;

@@ -39,8 +39,9 @@ for unit in UNITS; do ln -sf /dev/null "$1"/etc/systemd/system/$unit; done
 """
 
 
-# Name servers that follow ours and that ours follows, and programs that ask, change and judge.
-SERVERS = ("bind9", "knot", "nsd", "bind9-dnsutils", "knot-dnsutils", "dnsviz", "zonemaster-cli")
+# Name servers that follow ours, that ours follows and that stand behind ours, and programs that
+# ask, change and judge.
+SERVERS = ("bind9", "knot", "nsd", "unbound", "bind9-dnsutils", "knot-dnsutils", "dnsviz", "zonemaster-cli")
 
 
 def _recipe(release, include):

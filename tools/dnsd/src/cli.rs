@@ -11,6 +11,9 @@ pub struct Cli {
     /// Check the configuration and exit.
     #[arg(long)]
     pub check: bool,
+    /// Write the configuration of the recursor and exit; with 1 if it is not wanted.
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    pub recursor: Option<PathBuf>,
 }
 
 /// Look at this box's name service, and ask it.

@@ -1,184 +1,22 @@
 //! `dnsd.toml`: as written, and as checked.
 
+mod written;
+
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use guifi_core::{Error, Kind, Root};
-use serde::Deserialize;
 
 use crate::hosted::View;
 use crate::hosted::spec::{Access, Server, Source, Spec};
-use crate::limit::{FASTEST, Rules};
+use crate::limit::Rules;
 use crate::name::Name;
 use crate::secondary::fetch::Limits;
 use crate::secondary::stream::Size;
 use crate::upstream::{self, address};
-
-/// The file as written; see guifi-dnsd.toml(5).
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Written {
-    listen: Vec<IpAddr>,
-    port: u16,
-    workers: u8,
-    allow: Vec<String>,
-    cache_bytes: usize,
-    upstream: WrittenUpstream,
-    tcp: WrittenTcp,
-    limit: WrittenLimit,
-    portal: WrittenPortal,
-    secondary: WrittenSecondary,
-    zones: BTreeMap<String, WrittenZone>,
-    transfer: Vec<String>,
-    notify: Vec<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenUpstream {
-    servers: Vec<String>,
-    zones: BTreeMap<String, Vec<String>>,
-    authorities: PathBuf,
-}
-
-impl Default for WrittenUpstream {
-    fn default() -> Self {
-        Self {
-            servers: Vec::new(),
-            zones: BTreeMap::new(),
-            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenTcp {
-    connections: usize,
-    per_client: usize,
-    idle_seconds: u32,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenLimit {
-    per_answer: u32,
-    per_network: u32,
-    slip: u32,
-    known: bool,
-    except: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenPortal {
-    service: u64,
-    reverse: bool,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenSecondary {
-    bytes: usize,
-    records: usize,
-    seconds: u32,
-    idle_seconds: u32,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-struct WrittenZone {
-    file: Option<PathBuf>,
-    primaries: Vec<String>,
-    view: WrittenView,
-    transfer: Vec<String>,
-    notify: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum WrittenView {
-    #[default]
-    All,
-    Internal,
-    External,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self {
-            listen: Vec::new(),
-            port: 53,
-            workers: 0,
-            allow: Vec::new(),
-            cache_bytes: 2 << 20,
-            upstream: WrittenUpstream::default(),
-            tcp: WrittenTcp::default(),
-            limit: WrittenLimit::default(),
-            portal: WrittenPortal::default(),
-            secondary: WrittenSecondary::default(),
-            zones: BTreeMap::new(),
-            transfer: Vec::new(),
-            notify: Vec::new(),
-        }
-    }
-}
-
-impl Default for WrittenSecondary {
-    fn default() -> Self {
-        Self {
-            bytes: 64 << 20,
-            records: 500_000,
-            seconds: 1800,
-            idle_seconds: 30,
-        }
-    }
-}
-
-impl Default for WrittenTcp {
-    fn default() -> Self {
-        Self {
-            connections: 64,
-            per_client: 8,
-            idle_seconds: 10,
-        }
-    }
-}
-
-impl Default for WrittenLimit {
-    fn default() -> Self {
-        let rules = Rules::default();
-        Self {
-            per_answer: rules.per_answer,
-            per_network: rules.per_network,
-            slip: rules.slip,
-            known: rules.known,
-            except: Vec::new(),
-        }
-    }
-}
-
-impl WrittenLimit {
-    fn check(&self) -> Result<Rules, Error> {
-        for (key, rate) in [
-            ("limit.per_answer", self.per_answer),
-            ("limit.per_network", self.per_network),
-        ] {
-            if rate > FASTEST {
-                return Err(wrong(key, &rate.to_string(), &format!("at most {FASTEST}")));
-            }
-        }
-        Ok(Rules {
-            per_answer: self.per_answer,
-            per_network: self.per_network,
-            slip: self.slip,
-            known: self.known,
-            except: networks("limit.except", &self.except)?,
-        })
-    }
-}
+pub use written::Written;
 
 /// The configuration as the daemon uses it.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,6 +33,10 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Servers to forward to; empty: those that the system had.
     pub servers: Vec<upstream::Server>,
+    /// Where the recursor answers that names outside are asked of, in place of servers.
+    pub recursor: Option<SocketAddr>,
+    /// Whether it validates.
+    pub dnssec: bool,
     /// The PEM file with the authorities for certificates of servers.
     pub authorities: PathBuf,
     /// Zones (lower case) with servers of their own.
@@ -274,6 +116,8 @@ impl Settings {
             servers: upstreams("upstream.servers", &written.upstream.servers)?,
             zones,
             authorities,
+            recursor: written.upstream.recursor()?,
+            dnssec: written.upstream.dnssec,
             listen: written.listen,
             port: written.port,
             cache_bytes: written.cache_bytes,
@@ -294,15 +138,15 @@ impl Settings {
     }
 }
 
-fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
+fn hosted((text, written): (&String, &written::Zone)) -> Result<Spec, Error> {
     let name = Name::parse(text).filter(|name| text.is_ascii() && name.labels().count() > 0);
     let name = name.ok_or_else(|| wrong("zones", text, "a domain name"))?;
     Ok(Spec {
         name: name.lower(),
         views: match written.view {
-            WrittenView::All => vec![View::Internal, View::External],
-            WrittenView::Internal => vec![View::Internal],
-            WrittenView::External => vec![View::External],
+            written::View::All => vec![View::Internal, View::External],
+            written::View::Internal => vec![View::Internal],
+            written::View::External => vec![View::External],
         },
         source: source(text, written)?,
         transfer: access("zones.transfer", &written.transfer)?,
@@ -311,7 +155,7 @@ fn hosted((text, written): (&String, &WrittenZone)) -> Result<Spec, Error> {
 }
 
 /// Where a zone comes from: a file or primaries.
-fn source(text: &str, written: &WrittenZone) -> Result<Source, Error> {
+fn source(text: &str, written: &written::Zone) -> Result<Source, Error> {
     let primaries = servers("zones.primaries", &written.primaries)?;
     match &written.file {
         Some(file) if file.is_absolute() && primaries.is_empty() => Ok(Source::File(file.clone())),
@@ -324,7 +168,7 @@ fn source(text: &str, written: &WrittenZone) -> Result<Source, Error> {
     }
 }
 
-fn limits(written: &WrittenSecondary) -> Result<Limits, Error> {
+fn limits(written: &written::Secondary) -> Result<Limits, Error> {
     let numbers = [
         ("secondary.bytes", written.bytes),
         ("secondary.records", written.records),

@@ -58,6 +58,7 @@ impl Disguised {
         let mut bytes = plain[..end].to_vec();
         bytes[..2].copy_from_slice(&random[..2]);
         bytes[2] |= 1; // recursion desired
+        bytes[3] |= 0x20; // we want to know whether it was validated
         for (i, octet) in bytes[HEADER..end - 5].iter_mut().enumerate() {
             // Label lengths are at most 63, below the letters.
             if octet.is_ascii_alphabetic() && random[2 + i / 8 % 32] >> (i % 8) & 1 != 0 {

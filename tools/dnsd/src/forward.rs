@@ -125,14 +125,16 @@ impl Forwarder {
         if state.looked.is_none_or(|looked| looked.elapsed() > LOOK) {
             let own = |server: SocketAddr| state.own.contains(&server);
             let configured = others(&state.settings.servers, &state.own);
-            let found = if state.settings.servers.is_empty() {
-                upstream::find(&self.root, own)
-            } else {
-                let source = "configuration".to_owned();
-                Upstreams {
+            let found = match state.settings.recursor {
+                Some(address) => Upstreams {
+                    servers: vec![address.into()],
+                    source: "recursor".to_owned(),
+                },
+                None if state.settings.servers.is_empty() => upstream::find(&self.root, own),
+                None => Upstreams {
                     servers: configured,
-                    source,
-                }
+                    source: "configuration".to_owned(),
+                },
             };
             if found != *state.upstreams {
                 state.upstreams = Arc::new(found);
@@ -273,12 +275,20 @@ impl Forwarder {
         landed.as_ref()?.clone()
     }
 
+    /// Whether these servers check signatures for us, on this box.
+    fn validated(&self, servers: &[Server]) -> bool {
+        let state = lock(&self.state);
+        let recursor = state.settings.recursor.filter(|_| state.settings.dnssec);
+        recursor.is_some_and(|address| matches!(servers, [one] if one.address == address))
+    }
+
     async fn ask(&self, key: &Key, plain: &Arc<[u8]>, servers: &[Server]) -> Answer {
         lock(&self.counts).misses += 1;
         let answer = self.racer.ask(servers, plain).await;
         let known = answer.as_ref().is_some_and(race::good);
+        let validated = self.validated(servers);
         let stored = answer
-            .and_then(|message| store(message, plain))
+            .and_then(|message| store(message, plain, validated))
             .map(Arc::new);
         if known {
             if let Some(stored) = stored.clone().filter(|stored| !stored.life.is_zero()) {

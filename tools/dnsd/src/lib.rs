@@ -32,6 +32,7 @@ pub mod portal;
 pub mod query;
 pub mod querylog;
 pub mod record;
+pub mod recursor;
 pub mod resolv;
 pub mod resolve;
 pub mod respond;
@@ -53,7 +54,7 @@ pub mod zone;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use guifi_core::{Error, Root, SIGHUP, notify};
+use guifi_core::{Error, Kind, Root, SIGHUP, notify};
 
 use crate::cli::Cli;
 use crate::config::Settings;
@@ -68,6 +69,12 @@ fn daemon(cli: &Cli, root: &Root) -> Result<(), Error> {
     let settings = Settings::load(root)?;
     if cli.check {
         return Ok(());
+    }
+    if let Some(file) = &cli.recursor {
+        return match recursor::write(root, &settings, file)? {
+            true => Ok(()),
+            false => Err(Error::silent(Kind::Failed)),
+        };
     }
     let mut signals = guifi_core::signals()?;
     let service = Service::start(root, settings)?;

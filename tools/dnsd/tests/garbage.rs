@@ -19,6 +19,7 @@ use guifi_dnsd::name::Name;
 use guifi_dnsd::query::Question;
 use guifi_dnsd::record::{Line, Store};
 use guifi_dnsd::respond::{Client, Outcome, Transport, respond};
+use guifi_dnsd::secondary::notice;
 use guifi_dnsd::zone::{Builder, Community};
 use guifi_testing::fuzz::{Target, calls, inputs, rounds};
 use guifi_testing::interface;
@@ -209,6 +210,9 @@ fn hostile_questions_are_answered_within_bounds_or_not_at_all() {
         let ip = Ipv4Addr::from(host).into();
         let begin = Instant::now();
         let mut outcome = respond(&snapshot, &mut question, message, way, client, &mut out);
+        if outcome == Outcome::Notify {
+            outcome = notice::receive(&snapshot, message, ip, &mut out);
+        }
         let cookie = guard.cookie(&question, ip);
         if way == Transport::Udp {
             if chance.below(64) == 0 {

@@ -25,6 +25,11 @@ fn wrong_values_name_their_key() {
         ("[upstream]\nservers = ['dns']", "upstream.servers"),
         ("[upstream.zones]\n'a..b' = ['10.0.0.1']", "upstream.zones"),
         ("[upstream]\nservers = ['tls://dns']", "upstream.servers"),
+        (
+            "[upstream]\nmode = 'recursive'\nservers = ['9.9.9.9']",
+            "upstream.servers",
+        ),
+        ("[upstream]\nrecursor = '192.0.2.1'", "upstream.recursor"),
         ("[upstream]\nauthorities = 'x'", "upstream.authorities"),
         ("[zones.'a..b']\nfile = '/x'", "zones"),
         ("[zones.'.']\nfile = '/x'", "zones"),

@@ -18,10 +18,11 @@ const CHAIN: usize = 16;
 
 /// An answer as it is kept: without EDNS, and with the shortest of its lives.
 /// Only what answers the question that `plain` asks; none if that is no question.
-pub(super) fn store(mut message: Message, plain: &[u8]) -> Option<Stored> {
+pub(super) fn store(mut message: Message, plain: &[u8], validated: bool) -> Option<Stored> {
     let query = Message::from_vec(plain).ok()?;
     message.edns = None;
     message.signature = None;
+    message.metadata.authentic_data &= validated;
     scrub(&mut message, query.queries.first()?);
     let negative = message.answers.is_empty();
     let life = if negative {
@@ -89,7 +90,12 @@ pub(super) fn deliver(
     answer.metadata.id = query.metadata.id;
     answer.metadata.message_type = MessageType::Response;
     answer.metadata.authoritative = false;
-    answer.metadata.authentic_data = false; // we did not check
+    // As the recursor found it, for those who want to know (RFC 6840 section 5.7).
+    let dnssec_ok = query
+        .edns
+        .as_ref()
+        .is_some_and(|edns| edns.flags().dnssec_ok);
+    answer.metadata.authentic_data &= dnssec_ok || query.metadata.authentic_data;
     answer.metadata.truncation = false;
     answer.metadata.recursion_desired = query.metadata.recursion_desired;
     answer.metadata.recursion_available = true;

@@ -6,11 +6,10 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Bus, Daemon, SOON};
-use guifi_dnsd::name::Name;
-use guifi_dnsd::tsig::{Algorithm, Fault, Key, error, sign};
+use guifi_dnsd::state::now;
+use guifi_dnsd::tsig::{Fault, Key, error, sign};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name as WireName, RecordType};
 use serde_json::{Value, json};
@@ -24,23 +23,6 @@ fn zone(hosts: u32) -> String {
         text += &format!("host-{n} A 10.1.{}.{}\n", n / 250, n % 250 + 1);
     }
     text
-}
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
-}
-
-/// The key as the daemon printed it.
-fn key(document: &[u8]) -> Arc<Key> {
-    let key: Value = serde_json::from_slice(document).unwrap();
-    let text = |word: &str| key[word].as_str().unwrap().to_owned();
-    let secret = data_encoding::BASE64.decode(text("secret").as_bytes());
-    let algorithm: Algorithm = text("algorithm").parse().unwrap();
-    let name = Name::parse(&text("name")).unwrap();
-    Arc::new(Key::new(&name, algorithm, &secret.unwrap()))
 }
 
 /// Asks by TCP with a signature that is `late` seconds old; gives the answers that are believed
@@ -81,14 +63,9 @@ fn ask(
 fn who_has_the_key_gets_the_zone_signed_message_by_message() {
     let bus = Bus::new();
     let mut daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &zone(3000))]);
-    let made = |name: &str, more: &[&str]| {
-        let made = daemon.dns(&[&["--json", "key", "add", name], more].concat());
-        assert!(made.status.success(), "{made:?}");
-        key(&made.stdout)
-    };
-    let backup = made("backup", &["--algorithm", "hmac-sha512"]);
-    let granted = made("granted", &["--transfer", "vall.example"]);
-    let stranger = made("stranger", &["--update", "vall.example"]);
+    let backup = daemon.key("backup", &["--algorithm", "hmac-sha512"]);
+    let granted = daemon.key("granted", &["--transfer", "vall.example"]);
+    let stranger = daemon.key("stranger", &["--update", "vall.example"]);
     for key in [&backup, &granted] {
         let (answers, fault) = ask(&daemon, key, RecordType::AXFR, 3004, 0);
         assert_eq!(fault, None);
@@ -125,8 +102,7 @@ fn an_answer_with_no_room_for_its_signature_is_cut() {
         .map(|n| format!("big TXT {n}{}\n", "x".repeat(59)))
         .collect();
     let daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &(zone(1) + &text))]);
-    let made = daemon.dns(&["--json", "key", "add", "k"]).stdout;
-    let key = key(&made);
+    let key = daemon.key("k", &[]);
     let name = WireName::from_ascii("big.vall.example.").unwrap();
     let mut query = Message::new(4711, MessageType::Query, OpCode::Query);
     query.add_query(Query::query(name, RecordType::TXT));

@@ -8,11 +8,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use common::{Bus, Daemon, Registry, SOON, until};
 use guifi_dnsd::name::Name;
-use guifi_dnsd::tsig::{Algorithm, Key, sign};
+use guifi_dnsd::state::now;
+use guifi_dnsd::tsig::{Key, sign};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME, PTR, SRV, TXT};
 use hickory_proto::rr::{DNSClass, Name as WireName, RData, Record, RecordType};
@@ -24,23 +25,6 @@ const CONFIG: &str =
 
 fn zone(serial: u32, address: &str) -> String {
     format!("$TTL 60\n@ SOA ns dns {serial} 60 60 600 60\n@ NS ns\nns A {address}\n")
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap().as_secs()
-}
-
-fn key(daemon: &Daemon, grants: &[&str]) -> Arc<Key> {
-    let grants = grants.iter().flat_map(|grant| ["--update", grant]);
-    let words: Vec<&str> = ["--json", "key", "add", "k"]
-        .into_iter()
-        .chain(grants)
-        .collect();
-    let made: Value = serde_json::from_slice(&daemon.dns(&words).stdout).unwrap();
-    let secret = data_encoding::BASE64.decode(made["secret"].as_str().unwrap().as_bytes());
-    let name = Name::parse("k").unwrap();
-    Arc::new(Key::new(&name, Algorithm::Sha256, &secret.unwrap()))
 }
 
 /// An update that adds addresses to a name.
@@ -92,7 +76,15 @@ fn send_tcp(daemon: &Daemon, key: &Arc<Key>, mut message: Vec<u8>) -> ResponseCo
 fn signed_updates_are_made_and_others_refused() {
     let bus = Bus::new();
     let daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &zone(1, "10.0.0.1"))]);
-    let key = key(&daemon, &["vall.example:*.dyn:A", "elsewhere.example"]);
+    let key = daemon.key(
+        "k",
+        &[
+            "--update",
+            "vall.example:*.dyn:A",
+            "--update",
+            "elsewhere.example",
+        ],
+    );
     let here = |owner: &str| update("vall.example.", owner, 1..2);
     use ResponseCode::{NoError, NotAuth, NotZone, Refused};
     assert_eq!(
@@ -135,7 +127,7 @@ fn what_was_acknowledged_is_there_after_a_crash() {
     const CLIENTS: u8 = 8;
     let bus = Bus::new();
     let mut daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &zone(1, "10.0.0.1"))]);
-    let key = key(&daemon, &["vall.example"]);
+    let key = daemon.key("k", &["--update", "vall.example"]);
     let address = daemon.address();
     let mut acknowledged = Vec::new();
     for round in 0..3u8 {
@@ -197,7 +189,7 @@ fn what_was_acknowledged_is_there_after_a_crash() {
 fn a_file_that_changes_waits_until_it_is_taken() {
     let bus = Bus::new();
     let mut daemon = Daemon::start_with(&bus, CONFIG, &[(FILE, &zone(1, "10.0.0.1"))]);
-    let key = key(&daemon, &["vall.example"]);
+    let key = daemon.key("k", &["--update", "vall.example"]);
     let there = |daemon: &Daemon, name: &str| daemon.data(name, RecordType::A);
     let message = update("vall.example.", "a.vall.example.", 1..2);
     assert_eq!(
@@ -292,7 +284,7 @@ fn with_stand_in_registry_updates_of_the_communitys_domain_become_records() {
     let daemon = Daemon::start(&bus, "listen = ['127.0.0.1']\n");
     daemon.wait_for("vic-01.vic.osona.internal.", RecordType::A);
     daemon.wait_for("Local._http._tcp.vic.osona.internal.", RecordType::SRV);
-    let key = key(&daemon, &[DOMAIN]);
+    let key = daemon.key("k", &["--update", DOMAIN]);
     let address = |n: u8| RData::A(A([10, 2, 0, n].into()));
     let srv = |host: &str, port: u16| RData::SRV(SRV::new(0, 0, port, osona(host)));
     let txt = |text: &str| RData::TXT(TXT::new(vec![text.into()]));

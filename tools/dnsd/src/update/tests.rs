@@ -82,7 +82,7 @@ fn update(prerequisites: &[&str], changes: &[&str]) -> Message {
     Message::from_vec(&message.to_vec().unwrap()).unwrap()
 }
 
-/// Makes an update; gives the code, and the records of the zone afterwards without its serial.
+/// Makes an update, and raises the serial as the owner of the zones does; gives the code.
 fn make(content: &mut Content, message: &Message, rights: &Entry) -> ResponseCode {
     let mut draft = Draft::new(content, None);
     if let Err(code) = apply(message, rights, &mut draft) {

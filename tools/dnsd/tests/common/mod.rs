@@ -18,9 +18,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guifi_dnsd::name::Name;
+use guifi_dnsd::tsig::{Algorithm, Key};
 pub use guifi_testing::bus::Bus;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
@@ -155,6 +157,18 @@ impl Daemon {
             .args(arguments)
             .output()
             .unwrap()
+    }
+
+    /// Makes a key by `guifi-dns key add NAME` with these options.
+    pub fn key(&self, name: &str, options: &[&str]) -> Arc<Key> {
+        let made = self.dns(&[&["--json", "key", "add", name], options].concat());
+        assert!(made.status.success(), "{made:?}");
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        let text = |word: &str| made[word].as_str().unwrap();
+        let secret = data_encoding::BASE64.decode(text("secret").as_bytes());
+        let algorithm: Algorithm = text("algorithm").parse().unwrap();
+        let name = Name::parse(text("name")).unwrap();
+        Arc::new(Key::new(&name, algorithm, &secret.unwrap()))
     }
 
     pub fn describe(&self) -> Value {

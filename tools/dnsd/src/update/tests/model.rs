@@ -127,7 +127,7 @@ impl Model {
     }
 }
 
-/// The zone as lines, without the serial unless it is asked for.
+/// The zone as lines, sorted.
 fn seen(content: &crate::hosted::content::Content) -> Vec<Line> {
     let mut seen: Vec<Line> = crate::hosted::blob::records(content)
         .iter()
@@ -197,7 +197,6 @@ proptest! {
             let before = lines(&content);
             let code = make(&mut content, &update(&first, &second), &rights);
             let expected = model.check(&prerequisites);
-            prop_assert_eq!(code.to_string().is_empty(), false);
             let named = match code.low() {
                 0 => None,
                 3 => Some("NXDOMAIN"),

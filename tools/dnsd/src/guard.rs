@@ -18,6 +18,8 @@ pub struct Guard {
     start: Instant,
     /// Hundred-thousandths of a second since the start, once a batch needs them.
     now: Option<u32>,
+    /// Seconds since 1970, the same.
+    seconds: Option<u32>,
 }
 
 /// Seconds since 1970, as cookies have them.
@@ -34,18 +36,20 @@ impl Guard {
             limiter: Limiter::default(),
             start: Instant::now(),
             now: None,
+            seconds: None,
         }
     }
 
     /// Begins a batch: its messages came at one time.
     pub fn batch(&mut self) {
-        self.now = None;
+        (self.now, self.seconds) = (None, None);
     }
 
     /// The cookie for the answer to `question`, if its client knows of cookies.
     pub fn cookie(&mut self, question: &Question, client: IpAddr) -> Option<Baked> {
         let cookie = question.edns?.cookie?;
-        Some(self.jar.bake(cookie, client, seconds()))
+        let now = *self.seconds.get_or_insert_with(seconds);
+        Some(self.jar.bake(cookie, client, now))
     }
 
     /// Whether the answer in `out` is sent: it stays, is cut short, or is taken back.

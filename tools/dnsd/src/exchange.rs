@@ -30,9 +30,9 @@ pub async fn ask(server: &Server, plain: &[u8], dot: &Dot) -> io::Result<Message
     let mut query = Disguised::new(plain)?;
     if server.tls.is_some() {
         query.pad();
-        let answer = dot.ask(server, &query.bytes).await?;
+        let mut answer = dot.ask(server, &query.bytes).await?;
         query.bytes[..2].copy_from_slice(answer.first_chunk::<2>().unwrap_or(&[0; 2]));
-        return query.read(&answer);
+        return query.read(&mut answer);
     }
     match by_udp(server.address, &query).await? {
         Some(answer) if !answer.metadata.truncation => Ok(answer),
@@ -86,10 +86,20 @@ impl Disguised {
     }
 
     /// Reads an answer that came on a connection.
-    fn read(&self, answer: &[u8]) -> io::Result<Message> {
+    fn read(&self, answer: &mut [u8]) -> io::Result<Message> {
         if self.matches(answer).is_none() {
             let text = "an answer to another question";
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        self.parse(answer)
+    }
+
+    /// Reads an answer that matches. Its names point into the question: with the letter case that
+    /// we made up they would be told to people.
+    fn parse(&self, answer: &mut [u8]) -> io::Result<Message> {
+        // Lengths of labels are no letters; type and class, which follow, may look like some.
+        if let Some(name) = answer.get_mut(HEADER..self.end - 4) {
+            name.make_ascii_lowercase();
         }
         Message::from_vec(answer).map_err(io::Error::other)
     }
@@ -124,9 +134,9 @@ async fn by_udp(server: SocketAddr, query: &Disguised) -> io::Result<Option<Mess
             pause *= 2;
             continue;
         };
-        let answer = &buffer[..received?];
+        let answer = &mut buffer[..received?];
         match query.matches(answer) {
-            Some(true) => return Ok(Message::from_vec(answer).ok()),
+            Some(true) => return Ok(query.parse(answer).ok()),
             Some(false) => return Ok(None),
             None => guesses += 1, // forged, or broken: the right one may still come
         }
@@ -143,5 +153,5 @@ async fn by_tcp(server: SocketAddr, query: &Disguised) -> io::Result<Message> {
     let length = stream.read_u16().await?;
     let mut answer = vec![0; usize::from(length)];
     stream.read_exact(&mut answer).await?;
-    query.read(&answer)
+    query.read(&mut answer)
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use guifi_core::{Error, Kind, Root};
 
@@ -81,10 +81,22 @@ fn configuration(root: &Root, settings: &Settings) -> String {
     }
     text.push_str(FIXED);
     text.push_str("remote-control:\n  control-enable: no\n");
-    let drop_ins = root.join(DROP_INS);
-    // unbound takes no files for none.
-    let _ = writeln!(text, "include: \"{}/*.conf\"", drop_ins.display());
+    // One by one: a pattern that fits no file is an error to unbound.
+    for file in drop_ins(root) {
+        let _ = writeln!(text, "include: \"{}\"", file.display());
+    }
     text
+}
+
+/// The files of the administrator, by name.
+fn drop_ins(root: &Root) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root.join(DROP_INS)).into_iter().flatten();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "conf"))
+        .collect();
+    files.sort();
+    files
 }
 
 #[cfg(test)]
@@ -115,6 +127,18 @@ mod tests {
             text.contains("\"validator iterator\"\n  trust-anchor-file: "),
             "{text}"
         );
+        assert!(!text.contains("include"), "there is no such directory");
+        let further = directory.path().join("etc/guifi/dnsd-recursor.d");
+        fs::create_dir_all(&further).unwrap();
+        for name in ["b.conf", "a.conf", "c.conf.old"] {
+            fs::write(further.join(name), "").unwrap();
+        }
+        let text = configuration(&root, &recursive);
+        let included = text.lines().filter(|line| line.starts_with("include"));
+        let names: Vec<_> = included
+            .filter_map(|line| line.rsplit('/').next())
+            .collect();
+        assert_eq!(names, ["a.conf\"", "b.conf\""]);
         let unchecked = settings("[upstream]\nmode = 'recursive'\ndnssec = false");
         let text = configuration(&root, &unchecked);
         assert!(text.contains("module-config: \"iterator\"\n") && !text.contains("anchor"));

@@ -188,6 +188,29 @@ fn questions_are_hard_to_guess() {
 }
 
 #[test]
+fn the_letter_case_that_hides_a_question_is_told_to_nobody() {
+    let server = StandIn::start(|query| {
+        let asked = query.queries[0].name.clone();
+        let target = asked.trim_to(2).prepend_label("target").unwrap();
+        let mut answer = Message::response(query.metadata.id, query.metadata.op_code);
+        answer.queries = query.queries.clone();
+        let alias = RData::CNAME(CNAME(target.clone()));
+        answer.add_answer(Record::from_rdata(asked, 300, alias));
+        answer.add_answer(address(&target, 1));
+        vec![answer.to_vec().unwrap()]
+    });
+    let bus = Bus::new();
+    let daemon = Daemon::start(&bus, &server.configuration());
+    for n in 0..5 {
+        let asked = format!("Www{n}.Rather-Long-Name.Example.");
+        let answer = daemon.ask(&asked, RecordType::A).unwrap();
+        assert_eq!(answer.answers[0].name.to_string(), asked);
+        let data = guifi_dnsd::text::data(&answer.answers[0]);
+        assert_eq!(data, "target.rather-long-name.example.");
+    }
+}
+
+#[test]
 fn a_dead_first_server_is_asked_seldom() {
     let dead = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     dead.set_nonblocking(true).unwrap();

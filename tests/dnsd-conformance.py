@@ -110,6 +110,7 @@ def _dnsviz(tester):
     names = " ".join((ZONE, f"www.{ZONE}", f"mail.{ZONE}", f"any.{ZONE}", f"a.sub.{ZONE}"))
     servers = ",".join(f"ns{number}.{ZONE}={address}" for number, address in enumerate(BOXES, 1))
     place = f"-4 -b {TESTER} -A -a {ZONE} -x {ZONE}+:{servers} -N {ZONE}:{servers}"
+    tester.inside(f"echo 'nameserver {ROOT}' >/etc/resolv.conf")  # it is not asked, and missed
     tester.inside(f"dnsviz probe {place} -o /tmp/probe {names}", timeout=300)
     text = tester.inside("dnsviz grok -l warning -r /tmp/probe").strip()
     equal(text or "{}", "{}", "what DNSViz warns of")

@@ -19,14 +19,15 @@ class Server(Visitor):
         self.process = None
 
     def start(self, command, files):
-        """Starts a command in the foreground; what it writes below /tmp, and `files` there, only it sees."""
+        """Starts a command in the foreground; what it writes below /tmp and /etc, and `files` in /tmp, only it sees."""
         with tempfile.TemporaryDirectory() as directory:
             for name, text in files.items():
                 path = pathlib.Path(directory, name)
                 path.write_text(text, encoding="utf-8")
                 path.chmod(0o666)
             archive = subprocess.run(["tar", "-C", directory, "-c", "."], capture_output=True, check=True).stdout
-        inside = f"mount -t tmpfs tmpfs {self.root}/tmp && tar -C {self.root}/tmp -x && exec chroot {self.root} {command}"
+        own = f"cp -a {self.root}/etc {self.root}/tmp/etc && mount --bind {self.root}/tmp/etc {self.root}/etc"
+        inside = f"mount -t tmpfs tmpfs {self.root}/tmp && tar -C {self.root}/tmp -x && {own} && exec chroot {self.root} {command}"
         words = ["nsenter", f"--net=/run/netns/{self.namespace}", "--", "unshare", "--mount", "sh", "-c", inside]
         with open(self.log, "wb") as log:
             # Ended by teardown, with everything else in the namespace.

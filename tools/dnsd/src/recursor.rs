@@ -21,6 +21,7 @@ pub const ROOT_KEY: &str = "/usr/share/dns/root.key";
 const FIXED: &str = "  do-daemonize: no
   username: \"\"
   chroot: \"\"
+  directory: \"\"
   pidfile: \"\"
   use-syslog: no
   logfile: \"\"

@@ -151,15 +151,15 @@ controls {{ }};
     return programs.start(["named", "-f", "-n", 1, "-c", work / "named.conf"], SERVER_CORE, work / "named.log")
 
 
-def dnsd(programs, work, address, port, zones=()):
+def dnsd(programs, work, address, port, zones=(), root="root", more=""):
     """Starts guifi-dnsd on the bus of the run; with `zones` these are hosted, and nothing is asked of a registry."""
-    root = work / ("hosted" if zones else "root")
+    root = work / root
     for place in ("etc/guifi", "var/lib/guifi/dnsd"):
         (root / place).mkdir(parents=True, exist_ok=True)
     if zones and not (root / "zones").exists():
         (root / "zones").symlink_to(work / "zones")
     config = f"port = {port}\nlisten = ['127.0.0.1']\nworkers = 1\n"
-    config += "".join(f"[zones.'{zone}']\nfile = '/zones/{file.name}'\n" for zone, file in dict(zones).items())
+    config += "".join(f"[zones.'{zone}']\nfile = '/zones/{file.name}'\n" for zone, file in dict(zones).items()) + more
     (root / "etc/guifi/dnsd.toml").write_text(config, encoding="ascii")
     bus = f"unix:path={work}/nothing" if zones else address
     return programs.start([built()], SERVER_CORE, root / "log", GUIFI_ROOT=str(root), DBUS_SYSTEM_BUS_ADDRESS=bus)

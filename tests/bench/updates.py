@@ -17,17 +17,19 @@ SECRET = bytes(range(32))
 KEY = f'key "k" {{ algorithm hmac-sha256; secret "{base64.b64encode(SECRET).decode()}"; }};\n'
 A, SOA, TXT, TSIG, ANY = 1, 6, 16, 250, 255
 IN = 1
+HOSTS = 20_000
 # How long a client waits before it sends an update again, as nsupdate does.
 PATIENCE = 3
 
 
-def _wire(name):
+def wire(name):
+    """A name as it is sent."""
     return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
 
 
-_ZONE = _wire(ZONE)
-_KEY = _wire("k")
-_ALGORITHM = _wire("hmac-sha256")
+_ZONE = wire(ZONE)
+_KEY = wire("k")
+_ALGORITHM = wire("hmac-sha256")
 
 
 def _record(label, kind, klass, ttl, data=b""):
@@ -120,7 +122,7 @@ class Clients:
 
 def _address(port, owner):
     """The address of a host, as octets."""
-    query = struct.pack("!HHHHHH", 7, 0, 1, 0, 0, 0) + _wire(f"{host(owner)}.{ZONE}") + struct.pack("!HH", A, IN)
+    query = struct.pack("!HHHHHH", 7, 0, 1, 0, 0, 0) + wire(f"{host(owner)}.{ZONE}") + struct.pack("!HH", A, IN)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.settimeout(5)
         one.sendto(query, ("127.0.0.1", port))
@@ -129,9 +131,9 @@ def _address(port, owner):
     return answer[len(query) + 12 : len(query) + 16] if answer[7] else None
 
 
-def zone_file(path, hosts):
+def zone_file(path, hosts, serial=1):
     """A zone of so many hosts with an address and a text."""
-    lines = [f"$ORIGIN {ZONE}.", "$TTL 60", "@ SOA ns admin 1 7200 3600 86400 60", "@ NS ns", "ns A 127.0.0.1"]
+    lines = [f"$ORIGIN {ZONE}.", "$TTL 60", f"@ SOA ns admin {serial} 7200 3600 86400 60", "@ NS ns", "ns A 127.0.0.1"]
     for number in range(hosts):
         lines += [f"{host(number)} A 172.16.{number >> 8 & 255}.{number & 255}", f'{host(number)} TXT "host"']
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -180,6 +182,12 @@ zone:
     return programs.start(["knotd", "-c", work / "knot.conf"], SERVER_CORE, work / "knot.log")
 
 
+def write_key(path):
+    """The key as guifi-dnsd keeps it."""
+    secret = base64.b64encode(SECRET).decode()
+    path.write_text(f'{{"k": {{"algorithm": "hmac-sha256", "secret": "{secret}", "update": ["{ZONE}"]}}}}', encoding="ascii")
+
+
 def dnsd(programs, work, port):
     """Starts guifi-dnsd, which needs no bus for this."""
     kept = work / "root/var/lib/guifi/dnsd/keys.json"
@@ -189,8 +197,7 @@ def dnsd(programs, work, port):
         (work / "root/zone").write_bytes((work / "zone").read_bytes())
         config = f"port = {port}\nlisten = ['127.0.0.1']\nworkers = 1\n[zones.'{ZONE}']\nfile = '/zone'\n"
         (work / "root/etc/guifi/dnsd.toml").write_text(config, encoding="ascii")
-        secret = base64.b64encode(SECRET).decode()
-        kept.write_text(f'{{"k": {{"algorithm": "hmac-sha256", "secret": "{secret}", "update": ["{ZONE}"]}}}}', encoding="ascii")
+        write_key(kept)
     environment = {"GUIFI_ROOT": str(work / "root"), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={work}/none"}
     return programs.start([built()], SERVER_CORE, work / "dnsd.log", **environment)
 

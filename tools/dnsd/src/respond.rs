@@ -206,6 +206,9 @@ fn unusual(
         outcome = Outcome::Truncated;
     }
     signer.sign(out, now());
+    if let Some(edns) = &mut question.edns {
+        edns.cookie = None; // nothing is added behind a signature
+    }
     outcome
 }
 

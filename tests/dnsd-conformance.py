@@ -30,6 +30,7 @@ www CNAME mail
 sub NS ns.sub
 ns.sub A {BOXES[1]}
 """
+SUB = f"$TTL 3600\n@ SOA ns dns.{ZONE}. 1 14400 3600 1209600 3600\n@ NS ns\nns A {BOXES[1]}\na A {BOXES[1]}\n"
 START = "$TTL 3600\n@ SOA ns.example. dns.example. 1 14400 3600 1209600 3600\n"
 FILES = {
     "conf": f"""
@@ -84,6 +85,9 @@ def test(bed):
         box.sh("mkdir -p /etc/guifi/zones")
         box.write(FILE, MASTER)
         box.write("/etc/guifi/dnsd.d/50-zone.toml", f'[zones."{ZONE}"]\nfile = "{FILE}"\n')
+        if address == BOXES[1]:
+            box.write(f"{FILE}.sub", SUB)
+            box.write("/etc/guifi/dnsd.d/60-sub.toml", f'[zones."sub.{ZONE}"]\nfile = "{FILE}.sub"\n')
         # One address, and not a network of its own: the tester is a stranger.
         box.sh(f"ip address add {address}/32 dev eth0 && ip route add 11.0.0.0/8 dev eth0 && systemctl reload guifi-dnsd")
     for address in (f"{TESTER}/8", f"{ROOT}/32", f"{PARENT}/32"):

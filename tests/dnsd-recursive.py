@@ -188,7 +188,7 @@ def _answers(box):
     check(code == "NXDOMAIN" and "ad" in flags, f"a name that is not there: {code} {flags}")
     code, records, flags = _ask(box, "www.plain.test")
     check(records == ["192.0.2.7"] and "ad" not in flags, f"an unsigned name: {code} {records} {flags}")
-    equal(_ask(box, "www.lame.test")[1], ["192.0.2.8"], "a zone with a lame server")
+    eventually("a zone with a lame server", lambda: _ask(box, "www.lame.test")[:2] == ("NOERROR", ["192.0.2.8"]), 30)
     for zone in ("forged", "expired", "circle"):
         equal(_ask(box, f"www.{zone}.test")[:2], ("SERVFAIL", []), f"the zone {zone}")
     equal(_ask(box, "www.forged.test +cd")[1], ["192.0.2.66"], "a forged name for one who checks by himself")

@@ -88,7 +88,7 @@ impl Forwarder {
                 upstreams: Arc::default(),
                 looked: None,
             }),
-            racer: Arc::new(Racer::new(&settings.authorities)),
+            racer: Arc::new(Racer::new(settings)),
             flights: Mutex::default(),
             counts: Mutex::default(),
         })
@@ -98,7 +98,7 @@ impl Forwarder {
     pub fn reconfigure(&self, settings: &Settings) {
         let mut state = lock(&self.state);
         lock(&self.cache).resize(settings.cache_bytes);
-        self.racer.dot.reconfigure(&settings.authorities);
+        self.racer.reconfigure(settings);
         state.settings = settings.clone();
         state.looked = None;
     }

@@ -1,9 +1,9 @@
 //! One question at several servers: the likeliest first, the next when that takes too long,
 //! and the first good answer counts.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -12,21 +12,25 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant as Moment, sleep, sleep_until, timeout};
 
+use crate::config::Settings;
 use crate::dot::Dot;
 use crate::exchange;
 use crate::health::Health;
 use crate::upstream::Server;
 
 /// How long one server has to answer before it counts as silent.
-const ATTEMPT: std::time::Duration = std::time::Duration::from_millis(3000);
+const ATTEMPT: Duration = Duration::from_millis(3000);
+/// The same for the recursor of this box, which has others to wait for.
+const RECURSION: Duration = Duration::from_millis(4500);
 /// Sockets for questions, so that descriptors are left for everything else.
 const SOCKETS: usize = 512;
 
 /// Who asks, and knows how servers are.
 pub(super) struct Racer {
     pub(super) health: Health,
-    pub(super) dot: Dot,
+    dot: Dot,
     sockets: Semaphore,
+    recursor: Mutex<Option<SocketAddr>>,
 }
 
 /// Whether a server has said something about the name.
@@ -38,13 +42,25 @@ pub(super) fn good(message: &Message) -> bool {
 }
 
 impl Racer {
-    /// A racer that checks certificates by the authorities in a file.
-    pub(super) fn new(authorities: &Path) -> Self {
+    /// A racer that knows nothing of any server yet.
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
             health: Health::default(),
-            dot: Dot::new(authorities),
+            dot: Dot::new(&settings.authorities),
             sockets: Semaphore::new(SOCKETS),
+            recursor: Mutex::new(settings.recursor),
         }
+    }
+
+    /// Takes a new configuration.
+    pub(super) fn reconfigure(&self, settings: &Settings) {
+        self.dot.reconfigure(&settings.authorities);
+        *self.recursor.lock().unwrap_or_else(PoisonError::into_inner) = settings.recursor;
+    }
+
+    fn is_recursor(&self, server: &Server) -> bool {
+        let recursor = self.recursor.lock();
+        *recursor.unwrap_or_else(PoisonError::into_inner) == Some(server.address)
     }
 
     /// The first good answer of these servers, or the last of the others.
@@ -89,8 +105,10 @@ impl Racer {
         let (own, plain) = (self.clone(), plain.clone());
         tokio::spawn(async move {
             let _socket = own.sockets.try_acquire().ok()?;
+            let recursor = own.is_recursor(&server);
+            let patience = if recursor { RECURSION } else { ATTEMPT };
             let started = Instant::now();
-            let asked = timeout(ATTEMPT, exchange::ask(&server, &plain, &own.dot)).await;
+            let asked = timeout(patience, exchange::ask(&server, &plain, &own.dot)).await;
             let now = Instant::now();
             match asked {
                 Ok(Ok(message)) => {
@@ -100,7 +118,10 @@ impl Racer {
                 Ok(Err(e)) => log::debug!("{server}: {e}"),
                 Err(_) => log::debug!("{server}: no answer"),
             }
-            own.health.failed(&server, now);
+            // The recursor is silent when those that it asks are.
+            if !recursor {
+                own.health.failed(&server, now);
+            }
             None
         })
     }

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 pub use zone::Zone;
 
+use crate::encode::rtype;
 use crate::name::Name;
 use crate::query::Question;
 use crate::table::NameHash;
@@ -60,12 +61,16 @@ impl Hosted {
         }
     }
 
-    /// The zone that answers the question: the one with the longest name.
+    /// The zone that answers the question: the one with the longest name. Of a zone's own DS
+    /// records its parent knows (RFC 4035 section 3.1.4.1), if it is here as well.
     pub fn find(&self, question: &Question) -> Option<&Arc<Zone>> {
         let depths = self.depths.iter().filter(|&&d| d <= question.labels());
-        depths
-            .filter_map(|&depth| self.zones.get(question.suffix(depth)))
-            .next()
+        let mut zones = depths.filter_map(|&depth| self.zones.get(question.suffix(depth)));
+        let zone = zones.next()?;
+        if question.rtype == rtype::DS && zone.labels == question.labels() {
+            return zones.next().or(Some(zone));
+        }
+        Some(zone)
     }
 
     /// The zone of this name (lower case).

@@ -250,6 +250,14 @@ fn the_longest_zone_answers_and_views_are_apart() {
     };
     let (_, answer) = ask(&snapshot, "b.vall.example", RecordType::A);
     assert_eq!(answer.answers.len(), 1);
+    // RFC 4035 section 3.1.4.1: the parent knows of these, where it is here as well.
+    let start = |zone: &str| {
+        let (_, answer) = ask(&snapshot, zone, RecordType::DS);
+        assert!(answer.answers.is_empty() && answer.metadata.authoritative);
+        answer.authorities[0].name.to_string()
+    };
+    assert_eq!(start("b.vall.example"), "vall.example.");
+    assert_eq!(start("vall.example"), "vall.example.");
     assert!(snapshot.hosted(false).is_empty());
 }
 

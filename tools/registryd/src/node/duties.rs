@@ -220,20 +220,26 @@ impl Node {
         };
         if self.neighbours.is_empty() && self.links.is_up(stranger) {
             // It has a stream to this box and yet is no neighbour: one of the two waits for a
-            // word that was lost. A new stream lets both begin anew.
+            // word that was lost. A new stream lets both begin anew, soon.
             self.effects.push(Effect::Close(stranger));
+            self.schedule.tried.remove(&stranger);
+            self.schedule.redial_after(ALONE, now.at);
             return;
         }
         self.gossip.join(&[stranger], now.at);
     }
 
-    /// One of `keys`; while there is no neighbour, one that was not tried as long as there is such.
+    /// One of `keys`; while there is no neighbour, one that was not tried as long as there is such,
+    /// and first of all one that has a stream to this box: it is there.
     fn pick_untried(&mut self, keys: Vec<Key>) -> Option<Key> {
         let tried = &mut self.schedule.tried;
         if !self.neighbours.is_empty() || keys.iter().all(|key| tried.contains(key)) {
             tried.clear();
         }
-        let untried: Vec<Key> = keys.into_iter().filter(|k| !tried.contains(k)).collect();
+        let mut untried: Vec<Key> = keys.into_iter().filter(|k| !tried.contains(k)).collect();
+        if self.neighbours.is_empty() && untried.iter().any(|k| self.links.is_up(*k)) {
+            untried.retain(|k| self.links.is_up(*k));
+        }
         let picked = self.pick(&untried)?;
         self.schedule.tried.insert(picked);
         Some(picked)

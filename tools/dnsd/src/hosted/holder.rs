@@ -163,6 +163,7 @@ struct Held {
     doubts: Vec<String>,
     /// Number of updates since then.
     updates: u32,
+    unkept: Option<take::Unkept>,
     copy: Option<Copy>,
     published: Option<Arc<Zone>>,
     /// The serial that others were told of.
@@ -250,6 +251,7 @@ impl Holding {
             fault: None,
             doubts: Vec::new(),
             updates: 0,
+            unkept: None,
             copy: None,
             published: None,
             told: None,

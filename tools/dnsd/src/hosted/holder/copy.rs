@@ -18,6 +18,7 @@ use super::super::draft::Draft;
 use super::super::rrset::newer;
 use super::super::spec::{Server, Source};
 use super::super::store::{Key, Step, Store};
+use super::take::Unkept;
 use super::{Held, Holding, soa};
 use crate::name::Name;
 use crate::secondary::apply::apply;
@@ -276,11 +277,11 @@ impl Holding {
             Brought::Delta(_) => "by its changes",
         };
         let age = Age::confirmed(now.clone());
-        if let Some(store) = &mut self.store
-            && let Err(e) = keep(store, (&key.0, key.1), held, &new, brought, &age)
-        {
-            log::error!("{e}; {} is served, and not kept", key.0);
-        }
+        let kept = match &mut self.store {
+            Some(store) => keep(store, (&key.0, key.1), held, &new, brought, &age),
+            None => Err(Error::failed("there is no database")),
+        };
+        held.unkept = kept.err().map(|e| Unkept::new(&key.0, &e, None));
         let serial = serial(&new).unwrap_or_default();
         log::info!(
             "{} has serial {serial} and {} records, {way} from {primary}",
@@ -320,8 +321,9 @@ fn keep(
                 (Some(old), Some(new)) => newer(new, old),
                 _ => false,
             };
-            // Who follows us across a serial that fell gets everything.
+            // Who follows us across a serial that fell, or one that was not kept, gets everything.
             let old = held.content.as_ref().filter(rises);
+            let old = old.filter(|_| held.unkept.is_none());
             let delta = old.map(|old| blob::between(old, new));
             store.replace_copy(key, &held.source, &records, delta.as_ref(), age)
         }
@@ -333,13 +335,10 @@ fn keep(
                 updates,
             };
             // The age may be older than the records: then it is asked about once more.
-            match store.append(&[step]) {
-                Ok(()) => store.set_age(key, &held.source, age),
-                Err(_) => {
-                    let whole = blob::whole(new);
-                    store.replace_copy(key, &held.source, &whole, Some(delta), age)
-                }
+            if held.unkept.is_none() && store.append(&[step]).is_ok() {
+                return store.set_age(key, &held.source, age);
             }
+            store.replace_copy(key, &held.source, &blob::whole(new), None, age)
         }
     }
 }

@@ -98,6 +98,12 @@ impl Holding {
         if steps.is_empty() {
             return Some(Vec::new());
         }
+        for (key, ..) in &steps {
+            if let Err(e) = self.make_up(key) {
+                log::error!("{e}; updates are lost, which their senders are told");
+                return None;
+            }
+        }
         let written: Vec<Step<'_>> = steps
             .iter()
             .map(|(key, delta, _, updates)| Step {

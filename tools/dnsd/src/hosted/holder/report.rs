@@ -52,7 +52,10 @@ pub(super) fn report(name: &Name, held: &Held) -> Report {
         serial: held.published.as_ref().map(|zone| zone.serial),
         records: held.content.as_ref().map_or(0, Content::records),
         updates: held.updates,
-        fault: held.fault.clone(),
+        fault: held
+            .fault
+            .clone()
+            .or_else(|| held.unkept.as_ref().map(|unkept| unkept.why.clone())),
         doubts: held.doubts.clone(),
         secondary: held.copy.as_ref().map(Copy::report),
     }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use guifi_core::Error;
 use sha2::{Digest as _, Sha256};
 
-use super::super::blob;
+use super::super::blob::{self, Delta};
 use super::super::check::check;
 use super::super::content::Content;
 use super::super::draft::Draft;
@@ -212,16 +213,63 @@ impl Holding {
             blob::between(old, &content)
         });
         (held.fault, held.source, held.updates) = (None, source, new.updates);
-        if let Some(store) = &mut self.store {
-            let (key, records) = ((&key.0, key.1), blob::records(&content));
-            let base = new.base.as_deref().map(|base| (base, new.updates));
-            if let Err(e) = store.rebase(key, &held.source, &records, delta.as_ref(), base) {
-                log::error!("{e}; {} is served, and not kept", key.0);
-            }
-        }
+        // The state before may be known to nobody but us.
+        let delta = delta.filter(|_| held.unkept.is_none());
+        let kept = self.write(key, held, &content, delta.as_ref(), new.base.as_deref());
+        held.unkept = kept.err().map(|e| Unkept::new(&key.0, &e, new.base));
         log::info!("{} has {} records", key.0, content.records());
         held.content = Some(content);
         held.published = None;
+    }
+}
+
+impl Holding {
+    /// Writes a state of a zone, and `base`, what its source says, if updates stay upon that.
+    fn write(
+        &mut self,
+        key: &(Name, View),
+        held: &Held,
+        content: &Content,
+        delta: Option<&Delta>,
+        base: Option<&[Record]>,
+    ) -> Result<(), Error> {
+        let store = self.store.as_mut();
+        let store = store.ok_or_else(|| Error::failed("there is no database"))?;
+        let base = base.map(|base| (base, held.updates));
+        let records = blob::records(content);
+        store.rebase((&key.0, key.1), &held.source, &records, delta, base)
+    }
+
+    /// Writes a zone that could not be written when it came.
+    pub(super) fn make_up(&mut self, key: &(Name, View)) -> Result<(), Error> {
+        let Some(mut held) = self.zones.remove(key) else {
+            return Ok(());
+        };
+        let mut done = Ok(());
+        if let (Some(unkept), Some(content)) = (&held.unkept, &held.content) {
+            done = self.write(key, &held, content, None, unkept.base.as_deref());
+            if done.is_ok() {
+                log::info!("{} is kept again", key.0);
+                held.unkept = None;
+            }
+        }
+        self.zones.insert(key.clone(), held);
+        done
+    }
+}
+
+/// A zone is served in a state that could not be written: it must be, before what comes upon it.
+pub(super) struct Unkept {
+    pub(super) why: String,
+    /// What the source says, where updates stay upon it.
+    base: Option<Vec<Record>>,
+}
+
+impl Unkept {
+    pub(super) fn new(name: &Name, why: &Error, base: Option<Vec<Record>>) -> Self {
+        let why = format!("it is served, and not kept: {why}");
+        log::error!("{name}: {why}");
+        Self { why, base }
     }
 }
 

@@ -135,6 +135,52 @@ fn updates_that_cannot_be_kept_are_not_made() {
 }
 
 #[test]
+fn a_zone_that_could_not_be_kept_when_it_came_is_kept_before_its_updates() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Root::new(directory.path());
+    let specs = spec(&root);
+    write(&root, &zone(7, "10.0.0.1"));
+    let start = || {
+        let board = Arc::new(Board::default());
+        let (changes, _) = unbounded_channel();
+        let holder = Holder::start(&root, &board, changes, specs.clone(), None).unwrap();
+        (holder, board)
+    };
+    let (holder, board) = start();
+    let key = key(&root, &board);
+    let door = Door::new(holder.orders(), unbounded_channel().0);
+    // As on a disk that is full for a while.
+    let other = rusqlite::Connection::open(root.join("/var/lib/guifi/dnsd/zones.db")).unwrap();
+    let sql = |text: &str| other.execute_batch(text).unwrap();
+    sql("ALTER TABLE zone RENAME TO away");
+    write(&root, &zone(8, "10.0.0.2"));
+    configure(&holder, specs.clone());
+    let seen = |board: &Board, name: &str| data(&board.get(), name, RecordType::A);
+    let host = |n: u8| message(&key, &format!("host-{n}.vall.example."), [10, 9, 9, n]);
+    assert_eq!(update(&door, &board, &host(1)), ResponseCode::ServFail);
+    assert_eq!(
+        seen(&board, "ns.vall.example"),
+        ["10.0.0.2"],
+        "it is served"
+    );
+    let fault = reports(&holder)[0].fault.clone().unwrap();
+    assert!(fault.contains("not kept"), "{fault}");
+    sql("ALTER TABLE away RENAME TO zone");
+    for n in [2, 3] {
+        assert_eq!(update(&door, &board, &host(n)), ResponseCode::NoError);
+    }
+    assert_eq!(reports(&holder)[0].fault, None);
+    drop(holder);
+    let (holder, board) = start();
+    assert_eq!(seen(&board, "ns.vall.example"), ["10.0.0.2"]);
+    assert_eq!(seen(&board, "host-1.vall.example"), [""; 0]);
+    assert_eq!(seen(&board, "host-2.vall.example"), ["10.9.9.2"]);
+    assert_eq!(seen(&board, "host-3.vall.example"), ["10.9.9.3"]);
+    let report = &reports(&holder)[0];
+    assert_eq!((report.serial, &report.fault), (Some(10), &None));
+}
+
+#[test]
 fn no_more_updates_wait_than_there_is_room_for() {
     let directory = tempfile::tempdir().unwrap();
     let root = Root::new(directory.path());

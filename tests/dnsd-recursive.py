@@ -3,7 +3,6 @@
 
 import os
 import shutil
-import subprocess
 
 from bed.base import RELEASES, servers
 from bed.case import Node, check, equal, eventually, main
@@ -22,10 +21,10 @@ ZONES = {
 }
 SIGNED = ("good", "forged", "expired")
 
-# Runs in the root file system of the servers, with the directory of the zones at /mnt.
+# Runs where the zones are in /tmp, by a shell.
 SIGN = """
 set -e
-cd /mnt
+cd /tmp
 key() { dnssec-keygen -q -a ECDSAP256SHA256 -f KSK "$1" >/dev/null; dnssec-keygen -q -a ECDSAP256SHA256 "$1" >/dev/null; }
 sign() { key "$1"; dnssec-signzone -q -S -o "$1" -f "$2.signed" $3 "$2.zone" >/dev/null; }
 sign good.test good "-3 - -H 0"
@@ -37,14 +36,13 @@ sign test test
 cat dsset-test. >>root.zone
 sign . root
 cat K.+*.key | grep 'DNSKEY 257' >root.key
-chmod -R a+rX .
 """
 
 NSD = """
 server:
   ip-address: OWN
   username: ""
-  zonesdir: "/mnt"
+  zonesdir: "/tmp"
   xfrdir: "/tmp"
   xfrdfile: ""
   zonelistfile: "/tmp/zone.list"
@@ -63,7 +61,7 @@ database:
   storage: /tmp
 template:
   - id: default
-    storage: /mnt
+    storage: /tmp
     journal-content: none
     zonefile-sync: -1
 zone:
@@ -71,51 +69,24 @@ zone:
     file: test.signed
 """
 BIND = """
-options { directory "/mnt"; pid-file none; session-keyfile none; recursion no; listen-on-v6 { none; }; notify no; };
+options { directory "/tmp"; pid-file none; session-keyfile none; recursion no; listen-on-v6 { none; }; notify no; };
 controls { };
 """
 COMMANDS = {"nsd": "nsd -d -c /tmp/conf", "knot": "knotd -c /tmp/conf", "bind": "named -g -c /tmp/conf"}
 
 
-def _zones(directory, addresses):
-    """Writes the zone files and signs them."""
-    directory.mkdir()
-    for zone, records in ZONES.items():
-        server = addresses["bind"]
-        (directory / f"{zone}.zone").write_text(f"{SOA}@ NS ns\nns A {server}\n{records}", encoding="ascii")
+def _zones(signer, addresses):
+    """The zone files, some of them signed, and the key of the root."""
+    files = {f"{zone}.zone": f"{SOA}@ NS ns\nns A {addresses['bind']}\n{records}" for zone, records in ZONES.items()}
     cuts = [f"{zone} NS ns.{zone}\nns.{zone} A {addresses['bind']}" for zone in ZONES]
     # One of two servers of this zone does not know it.
     cuts += ["lame NS other.lame", f"other.lame A {addresses['knot']}", "circle NS ns.round", "round NS ns.circle"]
-    (directory / "test.zone").write_text(f"{SOA}@ NS ns\nns A {addresses['knot']}\n" + "\n".join(cuts) + "\n", encoding="ascii")
-    root = f"{SOA}@ NS root.servers.\nroot.servers. A {addresses['nsd']}\ntest. NS ns.test.\nns.test. A {addresses['knot']}\n"
-    (directory / "root.zone").write_text(root, encoding="ascii")
-    _inside(directory, "exec chroot $0 sh", input=SIGN.encode(), check=True)
-
-
-def _inside(directory, words, start=subprocess.run, enter=(), **more):
-    """Runs a command in the servers' root file system, with the zones at /mnt and memory at /tmp."""
-    root = servers(RELEASES[0])
-    script = f"mount --bind {directory} $0/mnt && mount -t tmpfs tmpfs $0/tmp && {words}"
-    return start([*enter, "unshare", "--mount", "sh", "-c", script, root], **more)
-
-
-class _Server:
-    """A name server in a machine of its own."""
-
-    def __init__(self, bed, link, name):
-        self.name = name
-        self.visitor = bed.visitor(name, link)
-        self.log = bed.directory / f"{name}.log"
-
-    def start(self, directory, text):
-        enter = ["nsenter", f"--net=/run/netns/{self.visitor.namespace}", "--"]
-        words = f"cat >$0/tmp/conf && exec chroot $0 {COMMANDS[self.name]}"
-        with open(self.log, "wb") as log:
-            # Ended by teardown, with everything else in the namespace.
-            more = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log, "start_new_session": True}
-            process = _inside(directory, words, subprocess.Popen, enter, **more)
-        process.stdin.write(text.replace("OWN", self.visitor.address).encode())
-        process.stdin.close()
+    files["test.zone"] = f"{SOA}@ NS ns\nns A {addresses['knot']}\n" + "\n".join(cuts) + "\n"
+    files["root.zone"] = f"{SOA}@ NS root.servers.\nroot.servers. A {addresses['nsd']}\ntest. NS ns.test.\nns.test. A {addresses['knot']}\n"
+    signer.start("sleep infinity", files)
+    signer.inside("sh", SIGN)
+    names = signer.inside("cd /tmp && ls *.zone *.signed root.key").split()
+    return {name: signer.inside(f"cat /tmp/{name}") for name in names}
 
 
 def _unbound(box):
@@ -139,27 +110,26 @@ def test(bed):
     Node.start(box)
     box.install("guifi-community-distro")
     equal(box.sh("systemctl is-active guifi-dnsd-recursor || true"), "inactive", "the recursor of a box that forwards")
-    world = {name: _Server(bed, link, name) for name in COMMANDS}
-    addresses = {name: server.visitor.address for name, server in world.items()}
-    zones = bed.directory / "zones"
-    _zones(zones, addresses)
+    world = {name: bed.server(name, link) for name in COMMANDS}
+    addresses = {name: server.address for name, server in world.items()}
+    files = _zones(bed.server("signer", link), addresses)
     bind = BIND + "".join(
         f'zone "{zone}.test" {{ type primary; file "{zone}.{"signed" if zone in SIGNED else "zone"}"; }};\n' for zone in ZONES
     )
     for name, text in (("nsd", NSD), ("knot", KNOT), ("bind", bind)):
-        world[name].start(zones, text)
+        world[name].start(COMMANDS[name], files | {"conf": text.replace("OWN", addresses[name])})
     more = 'server:\n  root-hints: "/etc/guifi/hints"\n  local-zone: "test." nodefault\n'
     box.sh("mkdir -p /etc/guifi/dnsd-recursor.d /usr/share/dns")
     box.write("/etc/guifi/hints", f". 3600000 NS root.servers.\nroot.servers. 3600000 A {addresses['nsd']}\n")
     box.write("/etc/guifi/dnsd-recursor.d/root.conf", more)
-    box.write("/usr/share/dns/root.key", (zones / "root.key").read_text(encoding="ascii"))
+    box.write("/usr/share/dns/root.key", files["root.key"])
     box.write("/etc/guifi/dnsd.d/recursive.toml", '[upstream]\nmode = "recursive"\n')
     box.sh("systemctl restart guifi-dnsd")
     try:
         _answers(box)
     except Exception:
         for name, server in world.items():
-            print(f"-- {name}\n{server.log.read_text(errors='replace')[-2000:]}")
+            print(f"-- {name}\n{server.said()[-2000:]}")
         print(box.sh("journalctl -u guifi-dnsd -u guifi-dnsd-recursor -n 40 --no-pager"))
         raise
     box.write("/etc/guifi/dnsd.d/recursive.toml", '[upstream]\nmode = "recursive"\ndnssec = false\n')

@@ -3,12 +3,19 @@
 //! Plain is one question of class IN in a message with operation code QUERY that holds nothing
 //! else but at most one OPT record (RFC 6891).
 
+use hickory_proto::op::OpCode;
+
 use crate::cookie::Cookie;
 use crate::encode::{HEADER, rtype};
 use crate::name::MAX_NAME;
 
 /// The most labels of a name, without the root.
 const MAX_LABELS: usize = 127;
+
+/// Whether a message with a whole header asks for this operation, and is not the answer to it.
+pub fn asks_for(message: &[u8], operation: OpCode) -> bool {
+    message.len() >= HEADER && message[2] & 0xf8 == u8::from(operation) << 3
+}
 
 /// What the sender says about itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

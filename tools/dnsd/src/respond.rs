@@ -58,8 +58,6 @@ pub enum Outcome {
     Update,
     /// Not ours: to be asked elsewhere. The answer is empty.
     Forward,
-    /// Word of a change: who knows where it came from answers it. The answer is empty.
-    Notify,
     /// No answer.
     Drop,
     /// No answer: too many for one network.
@@ -225,9 +223,6 @@ fn unsigned(
     let Some(query) = query.filter(|query| cookie(query) != Some(None)) else {
         return malformed(message, out);
     };
-    if query.metadata.op_code == OpCode::Notify {
-        return Outcome::Notify;
-    }
     let code = match &query.queries[..] {
         _ if query.metadata.op_code != OpCode::Query => ResponseCode::NotImp,
         [one] if one.query_class != DNSClass::IN => ResponseCode::Refused,

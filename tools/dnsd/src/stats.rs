@@ -76,7 +76,7 @@ impl Totals {
         }
         self.queries += u64::from(outcome != Outcome::Drop);
         *match outcome {
-            Outcome::Answer | Outcome::Notify => &mut self.answers,
+            Outcome::Answer => &mut self.answers,
             Outcome::NoData => &mut self.nodata,
             Outcome::NxDomain => &mut self.nxdomain,
             Outcome::Referral => &mut self.referrals,

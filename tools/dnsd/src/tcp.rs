@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hickory_proto::op::ResponseCode;
+use hickory_proto::op::{OpCode, ResponseCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
@@ -20,7 +20,7 @@ use crate::forward::Forwarder;
 use crate::guard::seconds;
 use crate::hosted::holder::Order;
 use crate::hosted::spec::Access;
-use crate::query::Question;
+use crate::query::{Question, asks_for};
 use crate::resolve;
 use crate::respond::{Outcome, Transport, respond};
 use crate::secondary::notice;
@@ -28,7 +28,7 @@ use crate::signed::{self, said};
 use crate::state::now;
 use crate::stats::{Counters, Totals};
 use crate::transfer::{self, Given};
-use crate::update::{Reply, is_update};
+use crate::update::Reply;
 
 /// Transfers at once, and how long one may take with all its waiting.
 const TRANSFERS: usize = 4;
@@ -136,7 +136,7 @@ impl Tcp {
                     .await?;
                 continue;
             }
-            if is_update(&message) {
+            if asks_for(&message, OpCode::Update) {
                 let answer = self.update(&message, client).await;
                 write(&mut stream, &answer).await?;
                 continue;
@@ -146,9 +146,11 @@ impl Tcp {
                 let snapshot = self.board.get();
                 let who = snapshot.policy.client(client.ip());
                 let way = Transport::Tcp;
-                match respond(&snapshot, &mut question, &message, way, who, &mut out) {
-                    Outcome::Notify => notice::receive(&snapshot, &message, client.ip(), &mut out),
-                    outcome => outcome,
+                if asks_for(&message, OpCode::Notify) {
+                    question.read(&message); // of no type
+                    notice::receive(&snapshot, &message, client.ip(), &mut out)
+                } else {
+                    respond(&snapshot, &mut question, &message, way, who, &mut out)
                 }
             };
             totals.count(outcome, question.rtype);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use guifi_core::Error;
+use hickory_proto::op::OpCode;
 use nix::sys::socket::{SockaddrIn, SockaddrIn6};
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, epoll, eventfd};
@@ -18,11 +19,11 @@ use crate::board::{Board, Reader};
 use crate::common::Common;
 use crate::cookie::Baked;
 use crate::guard::Guard;
-use crate::query::{Kind, Question};
+use crate::query::{Kind, Question, asks_for};
 use crate::respond::{Outcome, Transport, error_answer, respond};
 use crate::secondary::notice;
 use crate::stats::{Counters, Totals};
-use crate::update::{Reply, is_update};
+use crate::update::Reply;
 
 /// Octets of a worker's stack.
 const STACK: usize = 256 * 1024;
@@ -241,23 +242,20 @@ impl Running {
                     }
                     let ip = client.ip();
                     let who = snapshot.policy.client(ip);
-                    if is_update(message) {
+                    let mut outcome = if asks_for(message, OpCode::Update) {
                         question.read(message); // of no type
                         let reply = || Reply::Udp(socket.clone(), client);
-                        return match self.common.door.enter(snapshot, message, who, reply) {
-                            Ok(()) => Outcome::Update,
-                            Err(refusal) => {
-                                out.clear();
-                                out.extend_from_slice(&refusal);
-                                Outcome::Refused
-                            }
-                        };
-                    }
-                    let mut outcome =
-                        respond(snapshot, question, message, Transport::Udp, who, out);
-                    if outcome == Outcome::Notify {
-                        outcome = notice::receive(snapshot, message, ip, out);
-                    }
+                        match self.common.door.enter(snapshot, message, who, reply) {
+                            Ok(()) => return Outcome::Update,
+                            Err(refusal) => out.clone_from(&refusal),
+                        }
+                        Outcome::Refused
+                    } else if asks_for(message, OpCode::Notify) {
+                        question.read(message);
+                        notice::receive(snapshot, message, ip, out)
+                    } else {
+                        respond(snapshot, question, message, Transport::Udp, who, out)
+                    };
                     let cookie = guard.cookie(question, ip);
                     totals.cookies += u64::from(cookie.is_some_and(|cookie| cookie.valid));
                     if rules.concern(ip, who.known) {

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use common::{Bus, Daemon, SOON, until};
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::RecordType;
 
 /// A question for `localhost.`, which every server answers, with a cookie if there is one.
@@ -27,15 +27,15 @@ fn question(cookie: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Sends so many equal questions and takes what comes back until a last one has an answer.
-fn flood(daemon: &Daemon, count: usize, cookie: &[u8]) -> Vec<Message> {
+/// Sends so many equal messages and takes what comes back until no more does.
+fn flood(daemon: &Daemon, count: usize, message: &[u8]) -> Vec<Message> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.connect(daemon.address()).unwrap();
     let wait = Duration::from_millis(500);
     socket.set_read_timeout(Some(wait)).unwrap();
     let mut answers = Vec::new();
     for _ in 0..count {
-        socket.send(&question(cookie)).unwrap();
+        socket.send(message).unwrap();
     }
     let mut buffer = [0; 2000];
     while let Ok(length) = socket.recv(&mut buffer) {
@@ -56,10 +56,27 @@ const LIMITED: &str =
     "listen = ['127.0.0.1']\nworkers = 1\n[limit]\nper_answer = 1\nknown = true\n";
 
 #[test]
+fn updates_and_notices_of_strangers_are_limited_as_questions_are() {
+    let bus = Bus::new();
+    let daemon = Daemon::start(&bus, LIMITED);
+    for operation in [OpCode::Update, OpCode::Notify] {
+        let name = hickory_proto::rr::Name::from_ascii("vall.example.").unwrap();
+        let mut message = Message::new(1, MessageType::Query, operation);
+        message.add_query(Query::query(name, RecordType::SOA));
+        let answers = flood(&daemon, 60, &message.to_vec().unwrap());
+        assert!(
+            (1..40).contains(&answers.len()),
+            "{operation:?}: {}",
+            answers.len()
+        );
+    }
+}
+
+#[test]
 fn a_flood_is_cut_short_and_a_cookie_or_tcp_is_the_way_out() {
     let bus = Bus::new();
     let daemon = Daemon::start(&bus, LIMITED);
-    let answers = flood(&daemon, 60, &[]);
+    let answers = flood(&daemon, 60, &question(&[]));
     let whole = answers.iter().filter(|m| !m.answers.is_empty()).count();
     let short = answers.iter().filter(|m| m.metadata.truncation).count();
     assert!((5..40).contains(&whole), "{whole} of 60 are whole");
@@ -75,14 +92,14 @@ fn a_flood_is_cut_short_and_a_cookie_or_tcp_is_the_way_out() {
     );
 
     // Who knows of cookies is given one instead.
-    let answers = flood(&daemon, 60, b"whatever");
+    let answers = flood(&daemon, 60, &question(b"whatever"));
     let code = |m: &&Message| m.metadata.response_code == ResponseCode::BADCOOKIE;
     let bad = answers.iter().find(code).unwrap();
     assert!(bad.answers.is_empty() && !bad.metadata.truncation);
     let own = cookie(bad);
     assert_eq!((own.len(), &own[..8]), (24, &b"whatever"[..]));
 
-    let answers = flood(&daemon, 60, &own);
+    let answers = flood(&daemon, 60, &question(&own));
     assert_eq!(answers.len(), 60, "with a cookie there is no limit");
     assert!(
         answers
@@ -90,7 +107,7 @@ fn a_flood_is_cut_short_and_a_cookie_or_tcp_is_the_way_out() {
             .all(|m| !m.answers.is_empty() && cookie(m) == own)
     );
     let forged = [&own[..23], &[own[23] ^ 1]].concat();
-    assert!(flood(&daemon, 60, &forged).len() < 60);
+    assert!(flood(&daemon, 60, &question(&forged)).len() < 60);
 
     let by_tcp = daemon.ask_tcp(&[("localhost", RecordType::A); 60]);
     assert!(by_tcp.iter().all(|m| !m.answers.is_empty()));

@@ -16,14 +16,14 @@ use guifi_dnsd::guard::Guard;
 use guifi_dnsd::hosted::{self, Hosted, View, Zone, spec::Access};
 use guifi_dnsd::limit::Rules;
 use guifi_dnsd::name::Name;
-use guifi_dnsd::query::Question;
+use guifi_dnsd::query::{Question, asks_for};
 use guifi_dnsd::record::{Line, Store};
 use guifi_dnsd::respond::{Client, Outcome, Transport, respond};
 use guifi_dnsd::secondary::notice;
 use guifi_dnsd::zone::{Builder, Community};
 use guifi_testing::fuzz::{Target, calls, inputs, rounds};
 use guifi_testing::interface;
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, OpCode};
 use hickory_proto::rr::RecordType;
 use serde_json::json;
 
@@ -209,10 +209,12 @@ fn hostile_questions_are_answered_within_bounds_or_not_at_all() {
         };
         let ip = Ipv4Addr::from(host).into();
         let begin = Instant::now();
-        let mut outcome = respond(&snapshot, &mut question, message, way, client, &mut out);
-        if outcome == Outcome::Notify {
-            outcome = notice::receive(&snapshot, message, ip, &mut out);
-        }
+        let mut outcome = if asks_for(message, OpCode::Notify) {
+            question.read(message);
+            notice::receive(&snapshot, message, ip, &mut out)
+        } else {
+            respond(&snapshot, &mut question, message, way, client, &mut out)
+        };
         let cookie = guard.cookie(&question, ip);
         if way == Transport::Udp {
             if chance.below(64) == 0 {

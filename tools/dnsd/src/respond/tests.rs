@@ -127,8 +127,8 @@ fn odd_messages_get_the_code_they_deserve() {
     };
     let end = plain.len();
     assert_eq!(changed(2, 0x11).1[3] & 15, 4, "STATUS is not implemented");
-    assert_eq!(changed(2, 0x21), (Outcome::Notify, Vec::new()));
-    assert_eq!(changed(2, 0x29).1[3] & 15, 4, "UPDATE is not implemented");
+    assert_eq!(changed(2, 0x21).1[3] & 15, 4, "NOTIFY is for others here");
+    assert_eq!(changed(2, 0x29).1[3] & 15, 4, "UPDATE is for others here");
     assert_eq!(changed(5, 0).1[3] & 15, 1, "no question");
     assert_eq!(changed(5, 2).1[3] & 15, 1, "two questions announced");
     assert_eq!(changed(end - 1, 3).1[3] & 15, 5, "class CHAOS");

@@ -21,18 +21,9 @@ use crate::signed::{self, said};
 use crate::state::now;
 use crate::tsig::Signer;
 
-/// Operation code of updates, where it stands in a header.
-const UPDATE: u8 = 5 << 3;
 /// Octets of updates that may wait, each counted with what is needed beside it.
 const WAITING: usize = 4 << 20;
 const BESIDE: usize = 512;
-
-/// Whether a message is an update, and not the answer to one.
-pub fn is_update(message: &[u8]) -> bool {
-    message
-        .get(2)
-        .is_some_and(|flags| flags & 0xf8 == UPDATE && message.len() >= crate::encode::HEADER)
-}
 
 /// Where the answer to an update goes.
 #[derive(Debug)]

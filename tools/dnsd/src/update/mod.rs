@@ -9,4 +9,4 @@ pub mod publish;
 #[cfg(test)]
 mod tests;
 
-pub use door::{Door, Reply, Request, is_update};
+pub use door::{Door, Reply, Request};

@@ -39,26 +39,11 @@ cat K.+*.key | grep 'DNSKEY 257' >root.key
 """
 
 NSD = """
-server:
-  ip-address: OWN
-  username: ""
-  zonesdir: "/tmp"
-  xfrdir: "/tmp"
-  xfrdfile: ""
-  zonelistfile: "/tmp/zone.list"
-  pidfile: ""
-remote-control:
-  control-enable: no
 zone:
   name: "."
   zonefile: root.signed
 """
 KNOT = """
-server:
-  listen: OWN@53
-  rundir: /tmp
-database:
-  storage: /tmp
 template:
   - id: default
     storage: /tmp
@@ -70,9 +55,7 @@ zone:
 """
 BIND = """
 options { directory "/tmp"; pid-file none; session-keyfile none; recursion no; listen-on-v6 { none; }; notify no; };
-controls { };
 """
-COMMANDS = {"nsd": "nsd -d -c /tmp/conf", "knot": "knotd -c /tmp/conf", "bind": "named -g -c /tmp/conf"}
 
 
 def _zones(signer, addresses):
@@ -110,14 +93,14 @@ def test(bed):
     Node.start(box)
     box.install("guifi-community-distro")
     equal(box.sh("systemctl is-active guifi-dnsd-recursor || true"), "inactive", "the recursor of a box that forwards")
-    world = {name: bed.server(name, link) for name in COMMANDS}
+    world = {name: bed.server(name, link) for name in ("nsd", "knot", "bind")}
     addresses = {name: server.address for name, server in world.items()}
     files = _zones(bed.server("signer", link), addresses)
     bind = BIND + "".join(
         f'zone "{zone}.test" {{ type primary; file "{zone}.{"signed" if zone in SIGNED else "zone"}"; }};\n' for zone in ZONES
     )
     for name, text in (("nsd", NSD), ("knot", KNOT), ("bind", bind)):
-        world[name].start(COMMANDS[name], files | {"conf": text.replace("OWN", addresses[name])})
+        world[name].serve(name, text, files)
     more = 'server:\n  root-hints: "/etc/guifi/hints"\n  local-zone: "test." nodefault\n'
     box.sh("mkdir -p /etc/guifi/dnsd-recursor.d /usr/share/dns")
     box.write("/etc/guifi/hints", f". 3600000 NS root.servers.\nroot.servers. 3600000 A {addresses['nsd']}\n")

@@ -13,19 +13,10 @@ FILE = f"/etc/guifi/zones/{ZONE}"
 
 BIND = """
 options { directory "/tmp"; pid-file none; session-keyfile none; recursion no; listen-on-v6 { none; }; notify no; };
-controls { };
 zone "ZONE" { type secondary; primaries { BOX; }; file "ZONE"; };
 zone "DOMAIN" { type secondary; primaries { BOX; }; file "DOMAIN"; };
 """
 KNOT = """
-server:
-  listen: OWN@53
-  rundir: /tmp
-database:
-  storage: /tmp
-log:
-  - target: stderr
-    any: info
 remote:
   - id: box
     address: BOX
@@ -43,16 +34,6 @@ zone:
   - domain: DOMAIN
 """
 NSD = """
-server:
-  ip-address: OWN
-  username: ""
-  zonesdir: "/tmp"
-  xfrdir: "/tmp"
-  xfrdfile: ""
-  zonelistfile: "/tmp/zone.list"
-  pidfile: ""
-remote-control:
-  control-enable: no
 zone:
   name: ZONE
   allow-notify: BOX NOKEY
@@ -62,7 +43,7 @@ zone:
   allow-notify: BOX NOKEY
   request-xfr: BOX NOKEY
 """
-SERVERS = {"bind": (BIND, "named -g -c /tmp/conf"), "knot": (KNOT, "knotd -c /tmp/conf"), "nsd": (NSD, "nsd -d -c /tmp/conf")}
+SERVERS = {"bind": BIND, "knot": KNOT, "nsd": NSD}
 
 
 def _zone(serial, hosts):
@@ -78,13 +59,13 @@ class _Follower:
     def __init__(self, bed, link, name, box):
         self.name = name
         self.server = bed.server(name, link)
-        text, self.command = SERVERS[name]
-        for word, value in (("ZONE", ZONE), ("DOMAIN", DOMAIN), ("BOX", box.address), ("OWN", self.server.address)):
+        text = SERVERS[name]
+        for word, value in (("ZONE", ZONE), ("DOMAIN", DOMAIN), ("BOX", box.address)):
             text = text.replace(word, value)
         self.text = text
 
     def start(self):
-        self.server.start(self.command, {"conf": self.text})
+        self.server.serve(self.name, self.text)
 
     def ask(self, words):
         return self.server.sh(f"dig +short +time=1 +tries=1 @{self.server.address} {words} || true")

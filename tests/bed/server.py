@@ -8,6 +8,35 @@ from .base import RELEASES, servers
 from .host import Failed
 from .node import Visitor
 
+# How each name server is started, and the beginning of its configuration, but for BIND's options;
+# OWN is the address of its machine.
+COMMANDS = {"bind": "named -g -c /tmp/conf", "knot": "knotd -c /tmp/conf", "nsd": "nsd -d -c /tmp/conf"}
+HEADS = {
+    "bind": "controls { };\n",
+    "knot": """
+server:
+  listen: OWN@53
+  rundir: /tmp
+database:
+  storage: /tmp
+log:
+  - target: stderr
+    any: info
+""",
+    "nsd": """
+server:
+  ip-address: OWN
+  username: ""
+  zonesdir: "/tmp"
+  xfrdir: "/tmp"
+  xfrdfile: ""
+  zonelistfile: "/tmp/zone.list"
+  pidfile: "/tmp/pid"
+remote-control:
+  control-enable: no
+""",
+}
+
 
 class Server(Visitor):
     """A machine without an init, with name servers and the programs that ask them."""
@@ -34,6 +63,11 @@ class Server(Visitor):
             self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
         self.process.stdin.write(archive)
         self.process.stdin.close()
+
+    def serve(self, kind, text, files=()):
+        """Starts a name server; `text` is what its configuration says of zones."""
+        conf = (HEADS[kind] + text).replace("OWN", self.address)
+        self.start(COMMANDS[kind], dict(files) | {"conf": conf})
 
     def inside(self, words, text="", check=True, timeout=120):
         """Runs a shell command as root where the server runs; returns what it says."""

@@ -109,9 +109,9 @@ remote-control:
     return programs.start(["nsd", "-d", "-c", work / "nsd.conf"], SERVER_CORE, work / "nsd.log")
 
 
-def knot(programs, work, zones, port):
-    """Starts Knot."""
-    config = f"""server:
+def knot_head(work, port):
+    """The beginning of Knot's configuration: one worker of each kind."""
+    return f"""server:
     rundir: {work}
     listen: 127.0.0.1@{port}
     udp-workers: 1
@@ -119,7 +119,12 @@ def knot(programs, work, zones, port):
     background-workers: 1
 database:
     storage: {work}
-template:
+"""
+
+
+def knot(programs, work, zones, port):
+    """Starts Knot."""
+    config = f"""{knot_head(work, port)}template:
   - id: default
     journal-content: none
     zonefile-sync: -1

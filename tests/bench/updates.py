@@ -10,7 +10,7 @@ import struct
 import time
 
 from bed.host import Failed, run
-from servers import SERVER_CORE, built, cpu_seconds
+from servers import SERVER_CORE, built, cpu_seconds, knot_head
 
 ZONE = "dyn.example"
 SECRET = bytes(range(32))
@@ -154,15 +154,7 @@ zone "{ZONE}" {{ type primary; file "{work}/zone"; allow-update {{ key k; }}; }}
 
 def knot(programs, work, port):
     """Starts Knot."""
-    config = f"""server:
-    rundir: {work}
-    listen: 127.0.0.1@{port}
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-database:
-    storage: {work}
-key:
+    config = f"""{knot_head(work, port)}key:
   - id: k
     algorithm: hmac-sha256
     secret: {base64.b64encode(SECRET).decode()}

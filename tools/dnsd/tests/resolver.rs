@@ -4,12 +4,11 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Bus, Daemon, SOON, Upstream, free_port, until};
+use common::{Bus, Daemon, SOON, Upstream, serve, until};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{CNAME, NS};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -26,36 +25,20 @@ struct StandIn {
 
 impl StandIn {
     fn start(answer: impl Fn(&Message) -> Vec<Vec<u8>> + Send + 'static) -> Self {
-        let port = free_port();
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let address = udp.local_addr().unwrap();
         let asked = Asked::default();
         let seen = asked.clone();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 2000];
-            while let Ok((length, from)) = udp.recv_from(&mut buffer) {
-                let query = Message::from_vec(&buffer[..length]).unwrap();
-                seen.lock().unwrap().push((from, buffer[..length].to_vec()));
-                for message in answer(&query) {
-                    udp.send_to(&message, from).unwrap();
-                }
-            }
-        });
-        std::thread::spawn(move || {
-            for stream in tcp.incoming() {
-                let mut stream = stream.unwrap();
-                let mut length = [0; 2];
-                stream.read_exact(&mut length).unwrap();
-                let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
-                stream.read_exact(&mut query).unwrap();
-                let honest = honest(&Message::from_vec(&query).unwrap(), 7);
-                let honest = honest.to_vec().unwrap();
-                let length = u16::try_from(honest.len()).unwrap().to_be_bytes();
-                stream.write_all(&[&length[..], &honest].concat()).unwrap();
-            }
-        });
-        Self { address, asked }
+        let by_udp = move |octets: &[u8], from| {
+            seen.lock().unwrap().push((from, octets.to_vec()));
+            answer(&Message::from_vec(octets).unwrap())
+        };
+        let by_tcp = |octets: &[u8]| {
+            let query = Message::from_vec(octets).unwrap();
+            honest(&query, 7).to_vec().unwrap()
+        };
+        Self {
+            address: serve(by_udp, by_tcp),
+            asked,
+        }
     }
 
     fn configuration(&self) -> String {

@@ -29,7 +29,7 @@ use hickory_proto::rr::RecordType;
 pub use primary::{AXFR, IXFR, SOA, Script, StandInPrimary, Step, soa};
 pub use registry::Registry;
 use serde_json::Value;
-pub use upstream::Upstream;
+pub use upstream::{Upstream, serve};
 
 /// How long anything may take that happens at once on an idle machine.
 pub const SOON: Duration = Duration::from_secs(20);

@@ -19,40 +19,55 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn start() -> Self {
-        let port = free_port();
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let upstream = Self {
-            address: udp.local_addr().unwrap(),
-            asked: Arc::default(),
-            silent: Arc::default(),
+        let (asked, silent) = (Arc::default(), Arc::<Mutex<bool>>::default());
+        let (own, quiet) = (Arc::clone(&asked), silent.clone());
+        let by_udp = move |query: &[u8], _| {
+            let answers = !*quiet.lock().unwrap();
+            answers
+                .then(|| reply(query, 1232, &own))
+                .into_iter()
+                .collect()
         };
-        let (asked, silent) = (upstream.asked.clone(), upstream.silent.clone());
-        std::thread::spawn(move || {
-            let mut buffer = [0; 2000];
-            while let Ok((length, from)) = udp.recv_from(&mut buffer) {
-                if *silent.lock().unwrap() {
-                    continue;
-                }
-                let answer = reply(&buffer[..length], 1232, &asked);
-                let _ = udp.send_to(&answer, from);
-            }
-        });
-        let asked = upstream.asked.clone();
-        std::thread::spawn(move || {
-            for stream in tcp.incoming() {
-                let mut stream = stream.unwrap();
-                let mut length = [0; 2];
-                stream.read_exact(&mut length).unwrap();
-                let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
-                stream.read_exact(&mut query).unwrap();
-                let answer = reply(&query, 65535, &asked);
-                let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
-                stream.write_all(&[&length[..], &answer].concat()).unwrap();
-            }
-        });
-        upstream
+        let own = Arc::clone(&asked);
+        Self {
+            address: serve(by_udp, move |query| reply(query, 65535, &own)),
+            asked,
+            silent,
+        }
     }
+}
+
+/// Answers at the address that it gives, as long as the test runs: by UDP with any number of
+/// messages, by TCP with one.
+pub fn serve(
+    by_udp: impl Fn(&[u8], SocketAddr) -> Vec<Vec<u8>> + Send + 'static,
+    by_tcp: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
+) -> SocketAddr {
+    let port = free_port();
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let address = udp.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2000];
+        while let Ok((length, from)) = udp.recv_from(&mut buffer) {
+            for message in by_udp(&buffer[..length], from) {
+                let _ = udp.send_to(&message, from); // it may have gone
+            }
+        }
+    });
+    std::thread::spawn(move || {
+        for stream in tcp.incoming() {
+            let mut stream = stream.unwrap();
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut query).unwrap();
+            let answer = by_tcp(&query);
+            let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
+            stream.write_all(&[&length[..], &answer].concat()).unwrap();
+        }
+    });
+    address
 }
 
 fn reply(query: &[u8], limit: usize, asked: &Mutex<Vec<String>>) -> Vec<u8> {

@@ -48,7 +48,9 @@ class Server(Visitor):
         self.process = None
 
     def start(self, command, files):
-        """Starts a command in the foreground; what it writes below /tmp and /etc, and `files` in /tmp, only it sees."""
+        """Starts a command in the foreground; what it writes below /tmp and /etc, and `files` in /tmp, only it sees.
+
+        Returns when the files are there: only then does the shell give its output away, for that of the command."""
         with tempfile.TemporaryDirectory() as directory:
             for name, text in files.items():
                 path = pathlib.Path(directory, name)
@@ -56,13 +58,15 @@ class Server(Visitor):
                 path.chmod(0o666)
             archive = subprocess.run(["tar", "-C", directory, "-c", "."], capture_output=True, check=True).stdout
         own = f"cp -a {self.root}/etc {self.root}/tmp/etc && mount --bind {self.root}/tmp/etc {self.root}/etc"
-        inside = f"mount -t tmpfs tmpfs {self.root}/tmp && tar -C {self.root}/tmp -x && {own} && exec chroot {self.root} {command}"
+        inside = f"mount -t tmpfs tmpfs {self.root}/tmp && tar -C {self.root}/tmp -x && {own} && exec chroot {self.root} {command} >&2"
         words = ["nsenter", f"--net=/run/netns/{self.namespace}", "--", "unshare", "--mount", "sh", "-c", inside]
         with open(self.log, "wb") as log:
             # Ended by teardown, with everything else in the namespace.
-            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
-        self.process.stdin.write(archive)
-        self.process.stdin.close()
+            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+        with self.process.stdin, self.process.stdout:
+            self.process.stdin.write(archive)
+            self.process.stdin.close()
+            self.process.stdout.read()
 
     def serve(self, kind, text, files=()):
         """Starts a name server; `text` is what its configuration says of zones."""

@@ -4,7 +4,7 @@
 use guifi_tahoe::cap::{Cap, Chk, Object, Write};
 use guifi_tahoe::chk::{Convergence, Decoder, Encoder, Parameters, Segment, Share};
 use guifi_tahoe::directory::{Access, pack, unpack};
-use guifi_tahoe::mutable::{KeyPair, sdmf};
+use guifi_tahoe::mutable::{KeyPair, mdmf, sdmf};
 use guifi_tahoe::{Encoding, Error, ShareNumber};
 
 fn fixture(file: &str) -> Vec<u8> {
@@ -162,4 +162,77 @@ fn an_immutable_directory_is_read_and_packed_to_the_letter() {
         "URI:LIT:aa"
     );
     assert!(pack(&entries, Access::Immutable).unwrap() == contents);
+}
+
+/// Part of a share, cut at its end.
+fn part(bytes: &[u8], range: std::ops::Range<u64>) -> &[u8] {
+    let at = |offset| {
+        usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len())
+    };
+    &bytes[at(range.start)..at(range.end)]
+}
+
+/// Checks all of a share but the encrypted key.
+fn mdmf_share(name: &str, number: ShareNumber, bytes: &[u8]) -> Result<mdmf::Share, Error> {
+    let verifier = write_cap(name).to_readonly().to_verifier();
+    let mut share = mdmf::Share::new(&verifier, number, part(bytes, 0..mdmf::FIRST_READ))?;
+    share.take_hashes(part(bytes, share.hashes()))?;
+    for segment in 0..share.segments() {
+        share.check_block(segment, part(bytes, share.block(segment)))?;
+    }
+    Ok(share)
+}
+
+#[test]
+fn a_mutable_file_of_many_segments_is_read() {
+    let bytes = [0, 3].map(|n| fixture(&format!("mdmf-{n}.share")));
+    let shares = [
+        mdmf_share("mdmf", 0, &bytes[0]).unwrap(),
+        mdmf_share("mdmf", 3, &bytes[1]).unwrap(),
+    ];
+    assert_eq!((shares[0].segments(), shares[0].length()), (4, 1000));
+    let read = write_cap("mdmf").to_readonly();
+    let mut contents = Vec::new();
+    for segment in 0..4 {
+        let block = |i: usize| part(&bytes[i], shares[i].block(segment));
+        let blocks = [(&shares[1], block(1)), (&shares[0], block(0))];
+        contents.extend(mdmf::decode(&read, segment, &blocks).unwrap());
+        let few = mdmf::decode(&read, segment, &blocks[..1]);
+        assert_eq!(few, Err(Error::TooFew { have: 1, need: 2 }));
+    }
+    assert_eq!(contents, pattern(1000));
+    assert!(shares[0].check_block(4, &[]).is_err());
+    KeyPair::decrypt(&write_cap("mdmf"), shares[0].encrypted_key()).unwrap();
+
+    let empty = mdmf_share("mdmfempty", 1, &fixture("mdmfempty-1.share")).unwrap();
+    assert_eq!((empty.segments(), empty.length()), (0, 0));
+}
+
+#[test]
+fn a_changed_byte_of_it_is_noticed_wherever_it_is() {
+    let good = fixture("mdmf-3.share");
+    let check = |bytes: &[u8]| {
+        let share = mdmf_share("mdmf", 3, bytes)?;
+        KeyPair::decrypt(&write_cap("mdmf"), share.encrypted_key()).map(drop)
+    };
+    check(&good).unwrap();
+    // Where the share ends is not looked at, nor what is between the public key and the blocks.
+    let unused = |at: usize| (115..123).contains(&at) || (1959..2167).contains(&at);
+    for at in (0..good.len()).filter(|&at| !unused(at)) {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x02;
+        assert!(check(&bytes).is_err(), "byte {at}");
+    }
+    for length in 0..good.len() {
+        assert!(check(&good[..length]).is_err(), "{length} bytes");
+    }
+}
+
+#[test]
+fn nothing_makes_the_reader_of_it_panic() {
+    guifi_testing::fuzz::bytes("MDMF shares", &[fixture("mdmf-3.share")], |bytes| {
+        _ = mdmf_share("mdmf", 3, bytes);
+    });
 }

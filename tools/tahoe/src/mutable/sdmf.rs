@@ -9,7 +9,8 @@ use std::ops::Range;
 use header::Header;
 pub use publish::{encode, repair};
 
-use super::{PublicKey, Version, data_key};
+pub use super::Version;
+use super::{PublicKey, data_key};
 use crate::cap::{Format, Read, Verifier};
 use crate::erasure::Code;
 use crate::hash::tagged;

@@ -1,11 +1,12 @@
 //! How fast one thread makes and reads shares: `cargo run --release -p guifi-tahoe --example speed`.
 //! Prints MiB of plaintext per second of processor time, so that other work on the machine counts little; the
-//! median of five rounds.
+//! median of five rounds. At the end a large directory.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A program for people, that may stop anywhere.
 
 use std::hint::black_box;
 
 use guifi_tahoe::chk::{Convergence, DEFAULT_SEGMENT, Encoder, Parameters, Segment};
+use guifi_tahoe::directory::{Access, Entries, Entry, pack, unpack};
 use guifi_tahoe::erasure::Code;
 use guifi_tahoe::hash::tagged;
 use guifi_tahoe::{Encoding, aes};
@@ -32,6 +33,27 @@ fn main() {
         let shares = encode(&name, &parameters, &plaintext);
         decode(&name, &shares);
     }
+    directory();
+}
+
+/// Packs and unpacks 10,000 entries.
+fn directory() {
+    let cap = |i: usize| {
+        let hash = guifi_tahoe::base32::encode(&tagged(b"speed", &i.to_le_bytes()));
+        format!("URI:DIR2:{}a:{hash}", &hash[..25]).parse().unwrap()
+    };
+    let entry = |i| Entry::new(cap(i), "{\"tahoe\": {\"linkmotime\": 1}}".to_owned()).unwrap();
+    let entries: Entries = (0..10_000)
+        .map(|i| (format!("name {i}"), entry(i)))
+        .collect();
+    let access = Access::Write(&[4; 16]);
+    let begin = processor_seconds();
+    let packed = pack(&entries, access).unwrap();
+    let middle = processor_seconds();
+    assert!(unpack(&packed, access).unwrap() == entries);
+    let (pack, unpack) = (middle - begin, processor_seconds() - middle);
+    println!("{:8.0} ms     pack 10,000 entries", pack * 1e3);
+    println!("{:8.0} ms     unpack them", unpack * 1e3);
 }
 
 /// A file's shares, and what reads them.

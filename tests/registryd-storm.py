@@ -10,7 +10,7 @@ rounds of ten with --long.
 The seed (GUIFI_TEST_SEED, otherwise by chance, and printed) repeats the faults and the
 commands, not the moments at which one meets the other. The power of a container goes by
 lxc-stop -k: all its processes die at once, but what they have written is kept by the host.
-What a disk loses that was not synced is for `cargo test -p guifi-registryd --test power`.
+What a disk loses that was not synced is for `cargo test -p guifi-registryd power::`.
 """
 
 import os

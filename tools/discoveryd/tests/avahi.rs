@@ -1,7 +1,6 @@
 //! The daemon with the real Avahi, on a link of their own in a network namespace.
-#![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,4 @@
 //! The daemon and the commands against their contract: interface, manuals, configuration.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::fs;

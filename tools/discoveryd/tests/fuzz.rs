@@ -1,5 +1,4 @@
 //! Mutants of service files: none makes the reader panic, and none gets past the rules.
-#![allow(clippy::unwrap_used)]
 
 use guifi_discoveryd::service::Service;
 use guifi_testing::fuzz;

@@ -1,5 +1,4 @@
 //! Garbage for every method on the bus: the daemon lives, and answers after it.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::process::{Child, Command, Stdio};

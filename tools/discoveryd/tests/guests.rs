@@ -1,7 +1,6 @@
 //! Guests of the link: machines that announce something and have nothing of ours.
-#![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::community::Community;
 use common::{Link, Place, until};

@@ -1,8 +1,7 @@
 //! Services of other links on this one: boxes with the real Avahi, and a machine that has
 //! nothing of ours.
-#![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::community::{Community, key};
 use common::{Link, Place, until};

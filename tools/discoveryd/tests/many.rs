@@ -1,7 +1,6 @@
 //! A community with thousands of services, as guifi-browse shows it.
-#![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeSet;
 

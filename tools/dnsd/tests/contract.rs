@@ -1,7 +1,6 @@
 //! The daemon against its contract: interface, proxies, manuals.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use clap::CommandFactory as _;
 use common::{Bus, Daemon, SOON};

@@ -1,10 +1,8 @@
 //! The real daemon on a private bus, with a stand-in for the registry.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::net::{Ipv4Addr, UdpSocket};
-use std::time::{Duration, Instant};
 
 use common::{Bus, Daemon, Registry, SOON, Upstream, until};
 use hickory_proto::op::ResponseCode;
@@ -19,7 +17,7 @@ fn forwarding(upstream: &Upstream) -> String {
 }
 
 #[test]
-fn with_stand_in_registry_answers_follow_the_records_within_a_second() {
+fn with_stand_in_registry_answers_follow_the_records() {
     let bus = Bus::new();
     let registry = Registry::start(&bus, true);
     registry.boxed("vic-01", "vic", "10.1.0.2");
@@ -28,32 +26,20 @@ fn with_stand_in_registry_answers_follow_the_records_within_a_second() {
     for n in 0..5 {
         let instance = format!("Dr. No's {n}");
         let name = format!("Dr\\.\\032No's\\032{n}._http._tcp.vic.osona.internal.");
-        let started = Instant::now();
         registry.service("vic-01", "vic", "_http._tcp", &instance);
         assert_eq!(daemon.wait_for(&name, SRV), [format!("0 0 8080 {VIC}")]);
-        assert!(
-            started.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            started.elapsed()
-        );
         assert_eq!(daemon.data(&name, TXT), ["\"path=/\""]);
         assert!(
             daemon
                 .data("_http._tcp.vic.osona.internal.", PTR)
                 .contains(&name)
         );
-        let started = Instant::now();
         let record = format!("_http._tcp/{instance}");
         registry.put(&[("vic-01", "vic", "service", &record, Value::Null)]);
         let gone = || daemon.ask(&name, SRV).unwrap().metadata.response_code;
         until("the removal", || {
             (gone() == ResponseCode::NXDomain).then_some(())
         });
-        assert!(
-            started.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            started.elapsed()
-        );
     }
     let messages = daemon.ask_tcp(&[
         (VIC, A),
@@ -163,10 +149,9 @@ fn a_silent_upstream_is_waited_for_and_others_are_answered_meanwhile() {
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| daemon.ask("slow.example.", A).unwrap());
         for _ in 0..20 {
-            let started = Instant::now();
             assert_eq!(daemon.data(VIC, A), ["10.1.0.2"]);
-            assert!(started.elapsed() < Duration::from_secs(1));
         }
+        assert!(!slow.is_finished());
         assert_eq!(
             slow.join().unwrap().metadata.response_code,
             ResponseCode::ServFail
@@ -187,10 +172,8 @@ fn a_daemon_that_is_told_to_ask_itself_does_not() {
     until("the new configuration", || {
         (daemon.describe()["upstreams"]["source"] == "configuration").then_some(())
     });
-    let started = Instant::now();
     let answer = daemon.ask("www.example.", A).unwrap();
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
-    assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
@@ -249,7 +232,7 @@ fn a_wrong_configuration_is_refused_at_the_start_and_ignored_at_reload() {
 fn silent_tcp_clients_are_let_go_and_one_cannot_hold_all_places() {
     use std::io::Read as _;
     let bus = Bus::new();
-    let limits = format!("{HERE}[tcp]\nper_client = 2\nidle_seconds = 1\n");
+    let limits = format!("{HERE}[tcp]\nper_client = 2\nidle_seconds = 5\n");
     let daemon = Daemon::start(&bus, &limits);
     let connect = || {
         let stream = std::net::TcpStream::connect(daemon.address()).unwrap();
@@ -257,15 +240,16 @@ fn silent_tcp_clients_are_let_go_and_one_cannot_hold_all_places() {
         stream
     };
     let mut held = [connect(), connect(), connect()];
-    let started = Instant::now();
     assert_eq!(held[2].read(&mut [0; 1]).unwrap_or(0), 0, "closed at once");
-    assert!(started.elapsed() < Duration::from_millis(900));
+    held[0].set_nonblocking(true).unwrap();
+    let early = held[0].read(&mut [0; 1]).unwrap_err();
+    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
+    held[0].set_nonblocking(false).unwrap();
     assert_eq!(
         held[0].read(&mut [0; 1]).unwrap_or(0),
         0,
         "closed when idle"
     );
-    assert!(started.elapsed() > Duration::from_millis(900));
     until("a free place", || {
         let answers = std::panic::catch_unwind(|| daemon.ask_tcp(&[("x.internal.", A)]));
         answers.ok().map(drop)

@@ -1,8 +1,7 @@
 //! Garbage for every method on the bus, and for the responder: the daemon lives, and answers
 //! after it.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};

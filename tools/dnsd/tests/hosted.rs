@@ -1,7 +1,6 @@
 //! Hosted zones in the real daemon.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::process::{Child, Command};

@@ -1,7 +1,6 @@
 //! Keys: made, used for transfers and questions, revoked.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};

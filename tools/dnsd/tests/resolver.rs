@@ -1,7 +1,6 @@
 //! Names outside: servers that are silent, and servers and others that lie.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

@@ -1,7 +1,6 @@
 //! Copies of other servers' zones in the real daemon, with a stand-in for the primary.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};

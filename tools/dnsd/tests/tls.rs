@@ -1,7 +1,6 @@
 //! Questions over TLS, to a stand-in for a server outside.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

@@ -1,7 +1,6 @@
 //! Zones for other servers: AXFR, IXFR and NOTIFY.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};

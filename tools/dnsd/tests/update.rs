@@ -1,7 +1,6 @@
 //! Dynamic updates of the real daemon: signed, kept, and gone when their file is taken.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};

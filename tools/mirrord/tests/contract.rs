@@ -1,7 +1,6 @@
 //! The daemon and the commands against their contract: interface, manuals, and the registry.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod repository;
+use crate::repository;
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,7 +1,6 @@
 //! Garbage for every method on the bus: the daemon lives, and answers after it.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod repository;
+use crate::repository;
 
 use std::fs;
 use std::process::Command;

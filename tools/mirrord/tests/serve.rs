@@ -1,7 +1,6 @@
 //! The server, spoken to as APT does, and as others might.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod repository;
+use crate::repository;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

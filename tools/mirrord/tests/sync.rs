@@ -1,7 +1,6 @@
 //! Synchronising: only what is signed, newer and whole comes into the tree.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod repository;
+use crate::repository;
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -1,7 +1,6 @@
 //! The bus interface, the commands that use it, and Avahi, on a private bus.
-#![allow(clippy::unwrap_used)]
 
-mod bed;
+use crate::bed;
 
 use std::process::{Command, Output};
 use std::time::Duration;

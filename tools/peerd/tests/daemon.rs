@@ -1,7 +1,6 @@
 //! The daemon as a program: options, configuration, signals, socket activation; and the manuals.
-#![allow(clippy::unwrap_used)]
 
-mod bed;
+use crate::bed;
 
 use std::fs;
 use std::process::{Command, Output, Stdio};

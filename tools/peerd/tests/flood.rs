@@ -1,7 +1,6 @@
 //! One member, or stranger, takes all that it can get; another goes on as if nothing were.
-#![allow(clippy::unwrap_used)]
 
-mod bed;
+use crate::bed;
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;

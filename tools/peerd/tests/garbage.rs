@@ -1,7 +1,6 @@
 //! Garbage for every method on the bus and for the socket: the daemon lives, and answers after it.
-#![allow(clippy::unwrap_used)]
 
-mod bed;
+use crate::bed;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};

@@ -1,8 +1,7 @@
 //! Limits: slow readers, many streams, few descriptors, foreign users, garbage.
-#![allow(clippy::unwrap_used)]
 #![allow(clippy::print_stderr)] // figures are said aloud
 
-mod bed;
+use crate::bed;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
@@ -183,7 +182,7 @@ fn a_foreign_user_may_only_what_the_configuration_gives_it() {
     let copy = a.dir.path().join("test");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     let output = Command::new(&copy)
-        .args(["--exact", "a_foreign_user"])
+        .args(["--exact", "limits::a_foreign_user"])
         .env("FOREIGN_SOCKET", a.socket())
         .env("FOREIGN_PEER", cb.own_key().to_string())
         .uid(65533)

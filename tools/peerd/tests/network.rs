@@ -1,7 +1,7 @@
 //! What goes over the wire, in network namespaces of their own. Needs root.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod bed;
+use crate::bed;
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;

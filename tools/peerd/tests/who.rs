@@ -1,7 +1,6 @@
 //! "Who are you" on TCP, between real daemons.
-#![allow(clippy::unwrap_used)]
 
-mod bed;
+use crate::bed;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};

@@ -1,7 +1,6 @@
 //! The real daemon against a stand-in for the portal.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use std::process::Command;
 

@@ -1,7 +1,6 @@
 //! Garbage for every method on the bus: the daemon lives, and answers after it.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use crate::common;
 
 use common::{DETAIL, DOMAINS, FEDERATION, Place};
 use guifi_bus::PORTAL;

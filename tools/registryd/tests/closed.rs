@@ -1,9 +1,6 @@
 //! Closed communities: real boxes, a real door.
-#![allow(clippy::unwrap_used)]
 
-mod town;
-
-use std::time::{Duration, Instant};
+use crate::town;
 
 use serde_json::Value;
 use town::{Place, until};
@@ -109,7 +106,6 @@ fn a_banned_box_is_out_everywhere_at_once_and_what_it_sponsored_stays() {
         two.registry(&["ban", "three", "--yes"]).status.code(),
         Some(77)
     );
-    let banned = Instant::now();
     assert!(one.says(&["ban", "two", "--yes"]).contains("is banned"));
     let told = until_told(&two);
     assert!(
@@ -126,11 +122,6 @@ fn a_banned_box_is_out_everywhere_at_once_and_what_it_sponsored_stays() {
     until("it is alone", || {
         two.describe()["connected_peers"] == serde_json::json!([])
     });
-    assert!(
-        banned.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        banned.elapsed()
-    );
     assert_eq!(three.describe()["members"], 2);
     assert!(one.says(&["appoint", "three"]).contains("administrator"));
     until("three knows its rank", || {

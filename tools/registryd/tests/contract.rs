@@ -1,7 +1,6 @@
 //! The daemon and the command against their contract: interface, manuals, configuration.
-#![allow(clippy::unwrap_used)]
 
-mod town;
+use crate::town;
 
 use clap::CommandFactory as _;
 use guifi_core::Root;

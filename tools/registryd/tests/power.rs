@@ -1,12 +1,10 @@
 //! Power cuts: the store and the daemon on a disk that forgets what was not synced.
-#![allow(clippy::unwrap_used)]
 
-mod power {
-    pub(crate) mod disk;
-    pub(crate) mod mount;
-    pub(crate) mod writer;
-}
-mod town;
+mod disk;
+mod mount;
+mod writer;
+
+use crate::town;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,15 +12,15 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use disk::{Disk, Loss};
 use guifi_registryd::record::{Draft, MAX_LIFE_MS, Record, RecordKey};
 use guifi_registryd::store::Change;
 use guifi_streams::Key;
-use power::disk::{Disk, Loss};
-use power::mount::Mount;
-use power::writer::{self, Writer};
+use mount::Mount;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
+use writer::Writer;
 
 /// Whether this test can run here; says aloud why not.
 fn possible(test: &str) -> bool {

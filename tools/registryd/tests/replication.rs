@@ -1,7 +1,6 @@
 //! Real boxes over real peerds: joining, replication, refusals, crashes.
-#![allow(clippy::unwrap_used)]
 
-mod town;
+use crate::town;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,6 @@
 //! Strangers at the door of a box that may not sponsor.
-#![allow(clippy::unwrap_used)]
 
-mod town;
+use crate::town;
 
 use std::net::SocketAddr;
 use std::sync::mpsc;

@@ -1,11 +1,6 @@
 //! A machine with the real Avahi, and the daemon or not, in a network namespace: alone on its
 //! link, or with others.
-#![allow(
-    dead_code, // not every test needs all
-    clippy::unwrap_used,
-    unreachable_pub,
-    missing_docs
-)]
+#![allow(unreachable_pub)]
 
 pub mod community;
 

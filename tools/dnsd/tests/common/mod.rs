@@ -1,12 +1,6 @@
 //! A stand-in for the registry, an upstream server that answers what it
 //! is told to, and the real daemon on a directory of its own.
-#![allow(
-    dead_code,
-    unused_imports,
-    clippy::unwrap_used,
-    unreachable_pub,
-    missing_docs
-)]
+#![allow(unreachable_pub)]
 
 mod primary;
 mod registry;

@@ -1,5 +1,5 @@
 //! Repositories for tests: signed indices from `fixtures/`, packages made here.
-#![allow(dead_code, unreachable_pub, missing_docs)] // each test file uses its part
+#![allow(unreachable_pub)]
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -63,7 +63,7 @@ pub fn plan() -> Plan {
 
 /// A place to mirror into.
 pub struct Place {
-    pub dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     pub tree: Tree,
     pub held: Option<Held>,
 }
@@ -73,7 +73,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::open(dir.path(), "guifi").unwrap();
         Self {
-            dir,
+            _dir: dir,
             tree,
             held: None,
         }

@@ -1,5 +1,4 @@
 //! Boxes for tests: real daemons in temporary trees, each with a port of its own.
-#![allow(dead_code)] // each test binary uses its part
 #![allow(clippy::print_stderr)] // what is left out is said aloud
 
 pub(crate) mod avahi;

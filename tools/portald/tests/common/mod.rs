@@ -1,11 +1,5 @@
 //! The real daemon on a directory and a bus of its own, and a stand-in for the portal.
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    missing_docs,
-    clippy::unwrap_used
-)] // each test uses its part
+#![allow(unreachable_pub)]
 
 mod portal;
 

@@ -16,7 +16,7 @@ use rusqlite::{Connection, params};
 const PATH: &str = "GUIFI_TEST_STORE";
 const SYNCHRONOUS: &str = "GUIFI_TEST_SYNCHRONOUS";
 /// The test of the harness that is the child.
-const NAME: &str = "the_writer";
+const NAME: &str = "power::the_writer";
 
 /// The store's own table, written with another degree of care.
 struct Careless(Connection);

@@ -1,5 +1,4 @@
 //! Boxes for tests: each with a bus, a real guifi-peerd and a real guifi-registryd of its own.
-#![allow(dead_code)] // each test binary uses its part
 
 use std::collections::HashMap;
 use std::fs;

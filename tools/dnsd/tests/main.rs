@@ -1,0 +1,16 @@
+//! The tests of the crate from outside, one program, so that what they share is built and linked once.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+mod contract;
+mod daemon;
+mod defence;
+mod garbage;
+mod hosted;
+mod keys;
+mod operate;
+mod resolver;
+mod secondary;
+mod tls;
+mod transfer;
+mod update;

@@ -1,0 +1,8 @@
+//! The tests of the crate from outside, one program, so that what they share is built and linked once.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod contract;
+mod garbage;
+mod repository;
+mod serve;
+mod sync;

@@ -5,6 +5,7 @@
 //! are given, and the bodies of the storage protocol ("Great Black Swamp", [`gbs`]). Sources are
 //! `docs/specifications/` of the repository `tahoe-lafs/tahoe-lafs`; `guifi-tahoe(7)` is our own page.
 
+pub mod announcement;
 pub mod base32;
 pub mod gbs;
 pub mod hash;

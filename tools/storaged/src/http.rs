@@ -104,6 +104,7 @@ impl Shop {
         pulse: &Pulse,
     ) -> Response<Content> {
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        let _work = pulse.work();
         let answered = self.try_answer(who, request, pulse).await;
         answered.unwrap_or_else(|refusal| {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);

@@ -82,7 +82,7 @@ pub(crate) async fn attend<S>(shop: &Arc<Shop>, who: Who, stream: S, idle: Durat
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let pulse = Pulse::new();
+    let pulse = Pulse::new(idle);
     let service = service_fn(|request| {
         pulse.beat();
         let (shop, who, pulse) = (shop.clone(), who.clone(), pulse.clone());
@@ -99,7 +99,7 @@ where
         tokio::select! {
             // An error is the client's: it went, or spoke no HTTP.
             _ = connection.as_mut() => return,
-            () = sleep(idle) => if pulse.age() >= idle { return },
+            () = sleep(idle) => if pulse.is_still() { return },
         }
     }
 }

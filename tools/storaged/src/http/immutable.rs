@@ -118,12 +118,11 @@ impl Shop {
         let mut buffer = self.pool.take();
         let mut writing: Option<JoinHandle<Result<(), Fault>>> = None;
         let mut received = at;
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = pulse.within(body.frame()).await.ok_or(Refusal::Late)? {
             let frame = frame.map_err(|_| Refusal::Bad("the body ended early"))?;
             let Ok(bytes) = frame.into_data() else {
                 continue;
             };
-            pulse.beat();
             received += bytes.len() as u64;
             if received > end {
                 return Err(Refusal::Bad("the body is longer than its range"));

@@ -159,5 +159,16 @@ fn connections_are_bounded_and_the_silent_ones_end() {
         lease(),
         upload()
     );
-    assert!(client.raw(head.as_bytes()).is_err());
+    assert_eq!(client.raw(head.as_bytes()).unwrap().code, 408);
+    // Half a share, and then nothing: the next one goes on.
+    let mut client = place.client();
+    client.allocate(SI, &[0], 8);
+    let half = format!(
+        "PATCH /storage/v1/immutable/{SI}/0 HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n{}Content-Range: bytes 0-7/*\r\nContent-Length: 8\r\n\r\nhalf",
+        client.authorization,
+        upload()
+    );
+    assert_eq!(client.raw(half.as_bytes()).unwrap().code, 408);
+    let mut client = place.client();
+    assert_eq!(client.patch(SI, 0, 0, b"half and").unwrap().code, 201);
 }

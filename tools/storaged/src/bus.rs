@@ -50,10 +50,8 @@ impl Provider {
     /// The account of this box itself, for its own gateway.
     async fn account(&self) -> Result<String, Failure> {
         let own = self.0.state().own.clone().unwrap_or_default();
-        let key = match own.joined {
-            true => own.key,
-            false => guifi_tahoe::base32::encode(&self.0.identity.own),
-        };
+        let alone = || guifi_tahoe::base32::encode(&self.0.identity.own);
+        let key = own.key.filter(|_| own.joined).unwrap_or_else(alone);
         let owner = streams::owner(&self.0, &key).await.map_err(failure)?;
         Ok(owner.document)
     }

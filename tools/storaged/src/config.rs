@@ -86,8 +86,8 @@ impl Default for Written {
 impl Default for WrittenLimits {
     fn default() -> Self {
         Self {
-            connections: 128,
-            per_client: 32,
+            connections: 256,
+            per_client: 64,
             idle_seconds: 60,
             uploads: 4096,
             uploads_per_account: 2048,

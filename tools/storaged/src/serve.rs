@@ -60,18 +60,25 @@ pub(crate) async fn over_tcp(
         if let Some(pass) = door.enter(client.ip().into(), bounds.connections) {
             let (shop, tls) = (shop.clone(), tls.clone());
             inside.spawn(async move {
-                encrypted(&shop, &tls, socket, bounds.idle).await;
+                let who = Who::Bearer(client.ip().into());
+                encrypted(&shop, &tls, socket, who, bounds.idle).await;
                 drop(pass);
             });
         }
     }
 }
 
-async fn encrypted(shop: &Arc<Shop>, tls: &TlsAcceptor, socket: TcpStream, idle: Duration) {
+async fn encrypted(
+    shop: &Arc<Shop>,
+    tls: &TlsAcceptor,
+    socket: TcpStream,
+    who: Who,
+    idle: Duration,
+) {
     // Small answers must not wait for the next ones; without it they are only slower.
     let _ = socket.set_nodelay(true);
     match timeout(HANDSHAKE, tls.accept(socket)).await {
-        Ok(Ok(stream)) => attend(shop, Who::Bearer, stream, idle).await,
+        Ok(Ok(stream)) => attend(shop, who, stream, idle).await,
         Ok(Err(e)) => log::debug!("no TLS: {e}"),
         Err(_) => log::debug!("no TLS in time"),
     }

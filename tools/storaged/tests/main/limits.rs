@@ -61,7 +61,8 @@ fn what_is_reserved_stays_free() {
 
 #[test]
 fn thousands_of_half_open_uploads_stay_within_their_limits() {
-    let place = Place::new("[limits]\nuploads = 1000\nuploads_per_account = 800");
+    let place =
+        Place::new("[limits]\nuploads = 1000\nuploads_per_account = 800\nuploads_per_client = 800");
     let mut client = place.client();
     let shares: Vec<u8> = (0..=255).collect();
     let mut count = 0;

@@ -31,7 +31,7 @@ use reply::Refusal;
 use route::Route;
 
 /// Memory for bodies of changes to mutable shares, in KiB.
-const MEMORY_KIB: usize = 64 << 10;
+const MEMORY_KIB: usize = 128 << 10;
 /// Changes that are made at once.
 const CHANGES: usize = 2;
 

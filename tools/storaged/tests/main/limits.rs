@@ -54,6 +54,32 @@ fn the_quota_holds_also_for_uploads_that_run_at_once() {
 }
 
 #[test]
+fn a_change_may_be_as_long_as_a_large_share_and_no_longer() {
+    let place = Place::new("");
+    let mut client = place.client();
+    let mut change = |length: usize| {
+        let mut wish = ReadTestWrite::default();
+        let vector = TestWrite {
+            writes: vec![Write {
+                offset: 0,
+                data: vec![5; length],
+            }],
+            ..TestWrite::default()
+        };
+        wish.vectors.insert(0, vector);
+        client.change(SI, "e", &wish)
+    };
+    assert!(change(36 << 20).unwrap().unwrap().success);
+    // Refused before it is sent; whether the client reads that is its own affair.
+    assert!(matches!(change(49 << 20), Err(_) | Ok(Err(413))));
+    assert!(change(1).unwrap().unwrap().success);
+    let answer = place
+        .client()
+        .get(&format!("/storage/v1/mutable/{SI}/0"), "");
+    assert_eq!(answer.body.len(), 36 << 20);
+}
+
+#[test]
 fn what_is_reserved_stays_free() {
     let place = Place::new("space = '100%'\nreserved = '1000T'");
     assert!(place.client().allocate(SI, &[0], 1).allocated.is_empty());

@@ -8,6 +8,7 @@ use crate::firewall::Firewall;
 
 pub(crate) mod peer;
 mod portal;
+mod storage;
 mod updates;
 
 /// Less room than this, in bytes, and nothing new can be kept for long.
@@ -74,6 +75,8 @@ pub(crate) struct Evidence {
     pub(crate) dns: Result<Value, String>,
     /// `None` where guifi-portald is not installed.
     pub(crate) portal: Option<Result<Value, String>>,
+    /// `None` where guifi-storaged is not installed.
+    pub(crate) storage: Option<Result<Value, String>>,
     /// What guifi-mirrord-apt says of packages and mirrors.
     pub(crate) updates: Result<Value, String>,
     /// Free bytes where the state is kept.
@@ -92,6 +95,7 @@ impl Default for Evidence {
             discovery: unknown(),
             dns: unknown(),
             portal: None,
+            storage: None,
             updates: unknown(),
             disk: None,
             firewall: Firewall::NotSeen,
@@ -109,6 +113,7 @@ pub(crate) fn disk(root: &Root) -> Option<u64> {
         "/discoveryd",
         "/dnsd",
         "/portald",
+        "/storaged",
     ]
     .iter()
     .filter_map(|part| rustix::fs::statvfs(root.join(format!("/var/lib/guifi{part}"))).ok())
@@ -133,6 +138,8 @@ pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
     parts.push(part("dnsd", &evidence.dns, dns));
     let portal = evidence.portal.iter();
     parts.extend(portal.map(|document| part(portal::NAME, document, portal::portal)));
+    let storage = evidence.storage.iter();
+    parts.extend(storage.map(|document| part(storage::NAME, document, storage::storage)));
     parts.push(match &evidence.updates {
         Ok(document) => updates::updates(document),
         Err(why) => {

@@ -6,6 +6,7 @@
 //! `docs/specifications/` of the repository `tahoe-lafs/tahoe-lafs`; `guifi-tahoe(7)` is our own page.
 
 pub mod aes;
+pub mod announcement;
 pub mod base32;
 pub mod cap;
 pub mod chk;

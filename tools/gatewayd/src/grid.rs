@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use guifi_streams::Key;
 use guifi_tahoe::announcement::Nurl;
-use sha1::{Digest as _, Sha1};
+use guifi_tahoe::{StorageIndex, placement};
 
-use crate::server::{Dial, Peer, Server, StorageIndex, Tcp};
+use crate::server::{Dial, Peer, Server, Tcp};
 
 pub(crate) use book::{Listing, list};
 pub(crate) use yaml::{MAX_BYTES, parse};
@@ -121,17 +121,9 @@ impl Grid {
     /// The servers in the order that all clients have for a file.
     pub(crate) fn permuted(&self, index: &StorageIndex) -> Vec<Arc<Server>> {
         let mut servers = self.servers();
-        servers.sort_by_cached_key(|server| permutation(index, &server.about.seed));
+        servers.sort_by_cached_key(|server| placement::rank(index, &server.about.seed));
         servers
     }
-}
-
-/// Source: `src/allmydata/util/hashutil.py`, `permute_server_hash`.
-fn permutation(index: &StorageIndex, seed: &[u8]) -> [u8; 20] {
-    let mut hash = Sha1::new();
-    hash.update(index);
-    hash.update(seed);
-    hash.finalize().into()
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use bytes::Bytes;
 use guifi_tahoe::gbs::{
     self, Allocate, Allocated, Range, ReadTestWrite, ReadTestWritten, ShareNumber, Shares, Version,
 };
+use guifi_tahoe::StorageIndex;
+use guifi_tahoe::secrets::Lease;
 use hyper::{Method, StatusCode};
 
 pub(crate) use body::Pieces;
@@ -46,16 +48,6 @@ impl Kind {
         }
     }
 }
-
-/// What a lease is renewed and cancelled with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lease {
-    pub(crate) renew: [u8; 32],
-    pub(crate) cancel: [u8; 32],
-}
-
-/// Identifies a file on servers.
-pub(crate) type StorageIndex = [u8; 16];
 
 /// Time for a request that moves little.
 const SHORT: Duration = Duration::from_secs(30);

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 
 use guifi_core::Error;
 use guifi_tahoe::announcement::MAX_NURLS;
-use guifi_tahoe::base32;
+use guifi_tahoe::{base32, placement};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::{About, MAX_SERVERS};
 
@@ -99,14 +98,10 @@ fn about(id: &str, announced: Announced) -> Result<About, &'static str> {
     if nurls.is_empty() {
         return Err("no address that can be used (anonymous-storage-NURLs): it speaks Foolscap only");
     }
-    let seed = match &announced.seed {
-        Some(text) => base32::decode(text).ok_or("permutation-seed-base32 is not base 32")?,
-        None => seed(id),
-    };
     Ok(About {
         id: id.to_owned(),
         tubid: tubid(&announced.furl).ok_or("anonymous-storage-FURL is not pb://TUBID@…")?,
-        seed,
+        seed: placement::seed(id, announced.seed.as_deref()),
         nickname: announced.nickname.chars().take(MAX_NAME).collect(),
         zone: String::new(),
         nurls,
@@ -117,13 +112,6 @@ fn about(id: &str, announced: Announced) -> Result<About, &'static str> {
 fn tubid(furl: &str) -> Option<[u8; 20]> {
     let (tubid, _) = furl.strip_prefix("pb://")?.split_once('@')?;
     base32::decode_array(tubid)
-}
-
-/// The seed of a server that announces none.
-fn seed(id: &str) -> Vec<u8> {
-    let key = id.strip_prefix("v0-").filter(|key| key.len() == 52);
-    key.and_then(base32::decode)
-        .unwrap_or_else(|| Sha256::digest(id.as_bytes()).to_vec())
 }
 
 #[cfg(test)]
@@ -176,7 +164,6 @@ storage:
             ("storage: &a {x: *a}", "storage servers"),
             (&SAMPLE.replace("pb://flos4e2e", "pb://flos"), "FURL"),
             (&SAMPLE.replace("127.0.0.1:37110", "127.0.0.1"), "Foolscap only"),
-            (&SAMPLE.replace("aaaa", "a1"), "permutation-seed"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains('\n'), "{error}");

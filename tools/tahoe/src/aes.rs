@@ -31,3 +31,34 @@ impl Stream {
 pub fn apply(key: &Key, message: &mut [u8]) {
     Stream::new(key).apply(message);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_goes_on_at_any_byte() {
+        let key = [7; 16];
+        let mut whole = [0; 300];
+        apply(&key, &mut whole);
+        for start in 0..whole.len() {
+            let mut rest = vec![0; whole.len() - start];
+            let mut stream = Stream::new(&key);
+            stream.seek(start as u64);
+            let (first, second) = rest.split_at_mut((whole.len() - start) / 3);
+            stream.apply(first);
+            stream.apply(second);
+            assert_eq!(rest, whole[start..]);
+        }
+    }
+
+    #[test]
+    fn the_first_block_is_the_cipher_of_zero() {
+        // FIPS 197's key with a block of zeros, as OpenSSL has it.
+        let key: Key = std::array::from_fn(|i| u8::try_from(i).unwrap_or_default());
+        let mut block = [0; 16];
+        apply(&key, &mut block);
+        let expected = 0xc6a1_3b37_878f_5b82_6f4f_8162_a1c8_d879_u128;
+        assert_eq!(u128::from_be_bytes(block), expected);
+    }
+}

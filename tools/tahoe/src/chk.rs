@@ -12,6 +12,8 @@ mod layout;
 mod parameters;
 mod segment;
 mod share;
+#[cfg(test)]
+mod tests;
 mod ueb;
 
 pub use decoder::Decoder;

@@ -88,3 +88,9 @@ impl From<guifi_tahoe::Error> for Problem {
         Self::new(reason, error.to_string())
     }
 }
+
+impl From<guifi_core::Error> for Problem {
+    fn from(error: guifi_core::Error) -> Self {
+        Self::new(Reason::Internal, error.to_string())
+    }
+}

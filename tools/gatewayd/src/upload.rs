@@ -52,7 +52,7 @@ pub(crate) async fn upload(engine: &Engine, source: Source, plan: Plan) -> Resul
         size,
     };
     let feed = Feed { source, parameters };
-    let make = move || Encoder::new(parameters, &key).map_err(Problem::from);
+    let make = move || Ok(Encoder::new(parameters, &key));
     let encoded = store(engine, &probe.storage_index(), plan, make, feed, Vec::new()).await?;
     let cap = encoded
         .cap()
@@ -74,7 +74,7 @@ pub(crate) async fn store(
     known: Vec<Holder>,
 ) -> Result<Encoded, Problem> {
     let secret = random::<20>()?;
-    let share_size = make()?.layout().share_size();
+    let share_size = make()?.share_size();
     let mut placing = Placing::new(engine, index, plan, share_size, secret, known);
     let mut encoded = None;
     for _ in 0..PASSES {

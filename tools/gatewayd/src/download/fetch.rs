@@ -11,23 +11,19 @@ use crate::server::{Failure, Kind, Server};
 
 /// Parts that lie no further apart are read at once, in bytes.
 const NEAR: u64 = 4 << 10;
-/// The most that is read with the head of a share, in bytes.
-const MOST_FIRST: u64 = 512 << 10;
 
 /// The beginning of a share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Window(Bytes);
 
 impl Window {
-    /// Reads the head, and with it what will probably be needed: all of a short share, or the
-    /// first block.
+    /// Reads the head, and with it what will probably be needed.
     pub(crate) async fn read(
         server: &Server,
         index: &StorageIndex,
         share: ShareNumber,
-        expected: u64,
+        length: u64,
     ) -> Result<Self, Failure> {
-        let length = HEAD + expected.min(MOST_FIRST);
         let bytes = server
             .read(Kind::Immutable, index, share, 0, length)
             .await?;

@@ -1,11 +1,11 @@
 //! One segment: the fastest k shares, others where one is slow, lost or wrong.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use guifi_tahoe::chk::{Need, Part, Segment, Share};
+use guifi_tahoe::chk::{Decoder, Need, Part, Segment, Share};
 use guifi_tahoe::{ShareNumber, StorageIndex};
 use tokio::time::sleep;
 
@@ -29,7 +29,6 @@ pub(crate) enum Content {
 /// What came of a share; not verified.
 struct Catch {
     source: Arc<Source>,
-    share: Share,
     parts: Vec<(Need, Bytes)>,
 }
 
@@ -109,9 +108,8 @@ async fn catch(
     if outcome.is_ok() {
         source.took(begin.elapsed());
     }
-    let outcome = outcome.map(|(share, parts)| Catch {
+    let outcome = outcome.map(|parts| Catch {
         source: source.clone(),
-        share,
         parts,
     });
     (source, outcome)
@@ -121,30 +119,25 @@ async fn try_catch(
     file: &File,
     source: &Source,
     number: u64,
-) -> Result<(Share, Vec<(Need, Bytes)>), Failure> {
+) -> Result<Vec<(Need, Bytes)>, Failure> {
     let nonsense = |e: guifi_tahoe::Error| Failure::Nonsense(e.to_string());
-    let known = source
-        .share
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    let (share, window, asked) = match known {
-        Some(share) => (share, Window::default(), 0),
-        None => {
-            let expected = expected(file, number);
-            let window = Window::read(&source.server, &file.index, source.number, expected).await?;
-            let share = Share::new(source.number, window.head()).map_err(nonsense)?;
-            (share, window, guifi_tahoe::chk::HEAD + expected)
-        }
-    };
+    let (mut window, mut asked) = (Window::default(), 0);
+    if source.share().is_none() {
+        let expected = expected(file, number);
+        asked = guifi_tahoe::chk::HEAD + expected;
+        window = Window::read(&source.server, &file.index, source.number, asked).await?;
+        let share = Share::new(source.number, window.head()).map_err(nonsense)?;
+        source.share().get_or_insert(share);
+    }
     let needs = {
-        let decoder = file.decoder();
+        let (decoder, share) = (file.decoder(), source.share());
+        let share = share.as_ref().ok_or(Failure::Resting)?;
         let needs = share.needs(&decoder, number);
         needs
             .or_else(|_| share.needs(&decoder, 0))
             .map_err(nonsense)?
     };
-    let parts = read_needs(
+    read_needs(
         &source.server,
         &file.index,
         source.number,
@@ -152,8 +145,7 @@ async fn try_catch(
         &window,
         asked,
     )
-    .await?;
-    Ok((share, parts))
+    .await
 }
 
 /// Bytes that are read with the head of a share.
@@ -184,12 +176,10 @@ async fn decode(
     blocking(move || {
         let mut decoder = file.decoder();
         let mut wrong = None;
-        for (place, catch) in caught.iter_mut().enumerate() {
-            for (need, bytes) in &catch.parts {
-                if let Err(e) = catch.share.take(&mut decoder, need, bytes) {
-                    wrong = Some((place, e));
-                    break;
-                }
+        for (place, catch) in caught.iter().enumerate() {
+            if let Err(e) = take(catch, &mut decoder) {
+                wrong = Some((place, e));
+                break;
             }
         }
         if let Some((place, error)) = wrong {
@@ -197,10 +187,6 @@ async fn decode(
             bad.source.kill();
             report(&bad.source.server, Kind::Immutable, &file.index, bad.source.number, &error.to_string());
             return Ok(Outcome::Wrong(caught, bad.source.number));
-        }
-        for catch in &caught {
-            let mut known = catch.source.share.lock().unwrap_or_else(PoisonError::into_inner);
-            *known = Some(catch.share.clone());
         }
         let blocks: Vec<(ShareNumber, &[u8])> = caught
             .iter()
@@ -218,6 +204,15 @@ async fn decode(
         Ok(Outcome::Done(Bytes::copy_from_slice(segment.contents())))
     })
     .await
+}
+
+fn take(catch: &Catch, decoder: &mut Decoder) -> Result<(), guifi_tahoe::Error> {
+    let mut share = catch.source.share();
+    let share = share
+        .as_mut()
+        .ok_or(guifi_tahoe::Error::Misuse("a share without its head"))?;
+    let mut parts = catch.parts.iter();
+    parts.try_for_each(|(need, bytes)| share.take(decoder, need, bytes))
 }
 
 fn block(parts: &[(Need, Bytes)]) -> Option<&[u8]> {

@@ -18,8 +18,7 @@ use crate::upload::shown;
 pub(super) struct Source {
     pub(super) server: Arc<Server>,
     pub(super) number: ShareNumber,
-    /// What was read of it so far; absent before, and while somebody reads.
-    pub(super) share: Mutex<Option<Share>>,
+    share: Mutex<Option<Share>>,
     state: Mutex<State>,
 }
 
@@ -33,6 +32,11 @@ struct State {
 impl Source {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was read of it so far, once its head was.
+    pub(super) fn share(&self) -> MutexGuard<'_, Option<Share>> {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A block took this long.

@@ -5,5 +5,7 @@
 
 mod keys;
 pub mod sdmf;
+#[cfg(test)]
+mod tests;
 
 pub use keys::{KeyPair, PublicKey};

@@ -11,6 +11,7 @@ use crate::grid::Grid;
 use crate::keys::Keys;
 use crate::policy::Plan;
 use crate::problem::Problem;
+use crate::roster::Roster;
 use crate::secrets::Secrets;
 use crate::server::Server;
 use guifi_tahoe::StorageIndex;
@@ -32,6 +33,10 @@ pub(crate) struct Parts {
     pub(crate) settings: watch::Sender<Settings>,
     /// Keys for new mutable files.
     pub(crate) keys: Keys,
+    /// Whether this box is in a community; not known without the registry.
+    pub(crate) joined: watch::Sender<Option<bool>>,
+    /// Which servers are known from where.
+    pub(crate) roster: watch::Sender<Roster>,
     /// Where files wait that are being uploaded.
     pub(crate) spool: PathBuf,
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use guifi_streams::Key;
-use guifi_tahoe::announcement::Nurl;
+use guifi_tahoe::announcement::{Announcement, Nurl, servers_yaml};
 use guifi_tahoe::{StorageIndex, placement};
 
 use crate::server::{Dial, Peer, Server, Tcp};
@@ -83,6 +83,7 @@ impl Grid {
                 .filter(|server| server.about == about);
             new.extend(kept.or_else(|| self.server(about).map(Arc::new)));
         }
+        // Of two with one identity the first stays: the order is kept by equal ones.
         new.sort_by(|a, b| a.about.id.cmp(&b.about.id));
         new.dedup_by(|a, b| a.about.id == b.about.id);
         *self
@@ -123,6 +124,32 @@ impl Grid {
         let mut servers = self.servers();
         servers.sort_by_cached_key(|server| placement::rank(index, &server.about.seed));
         servers
+    }
+}
+
+/// All servers as a `servers.yaml`, as official clients read it.
+pub(crate) fn export(grid: &Grid) -> String {
+    let servers = grid.servers();
+    let announcements: Vec<Announcement> = servers
+        .iter()
+        .filter_map(|server| server.about.announcement())
+        .collect();
+    servers_yaml(&announcements)
+}
+
+impl About {
+    /// As it would announce itself; nothing if its identity or seed has another form.
+    fn announcement(&self) -> Option<Announcement> {
+        Some(Announcement {
+            server: self.id.parse().ok()?,
+            tubid: self.tubid,
+            seed: self.seed.as_slice().try_into().ok()?,
+            nickname: self.nickname.clone(),
+            nurls: self.nurls.clone(),
+            given_bytes: 0,
+            free_bytes: 0,
+            other: std::collections::BTreeMap::new(),
+        })
     }
 }
 

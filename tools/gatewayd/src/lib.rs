@@ -1,7 +1,10 @@
 //! Gateway to Tahoe-LAFS grids: encrypts files on this box, spreads their shares over servers
 //! that need not be trusted, and brings them back.
 
+mod bus;
+pub mod cli;
 pub mod config;
+mod daemon;
 mod directory;
 mod download;
 mod engine;
@@ -11,17 +14,25 @@ mod keys;
 mod mutable;
 pub mod policy;
 mod problem;
+mod roster;
 mod secrets;
 mod server;
 mod spool;
+mod status;
 mod upload;
+mod web;
 
 use std::process::ExitCode;
+
+use clap::Parser as _;
+use guifi_core::Root;
 
 /// The daemon, `guifi-gatewayd`.
 #[must_use]
 pub fn daemon_main() -> ExitCode {
-    ExitCode::SUCCESS
+    guifi_core::run("guifi-gatewayd", || {
+        daemon::run(&cli::Cli::parse(), &Root::from_env())
+    })
 }
 
 /// `guifi-store`.

@@ -4,6 +4,7 @@
 
 mod body;
 mod change;
+mod checks;
 mod content;
 mod guard;
 mod json;

@@ -5,8 +5,6 @@
 //! are given, and the bodies of the storage protocol ("Great Black Swamp", [`gbs`]). Sources are
 //! `docs/specifications/` of the repository `tahoe-lafs/tahoe-lafs`; `guifi-tahoe(7)` is our own page.
 
-
-#![allow(unused)] // Some bodies are still to come (`todo!`); goes with the last of them.
 pub mod aes;
 pub mod announcement;
 pub mod base32;

@@ -9,7 +9,7 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
 
 use super::reply::{self, Reply};
-use super::request::{Arguments, cap, names};
+use super::request::{Arguments, cap};
 use super::route::Target;
 use super::{body, json, unlinked};
 use crate::directory::{self, Link, Replace};
@@ -305,7 +305,9 @@ async fn relink(engine: &Engine, target: &Target, arguments: &Arguments) -> Resu
         None => here.clone(),
         Some(place) => {
             let (root, path) = place.split_once('/').unwrap_or((place, ""));
-            directory::walk(engine, &cap(root)?, &names(path)?, false).await?
+            let path = path.split('/').filter(|name| !name.is_empty());
+            let path: Vec<String> = path.map(str::to_owned).collect();
+            directory::walk(engine, &cap(root)?, &path, false).await?
         }
     };
     directory::object(&there)?;

@@ -193,7 +193,6 @@ impl Share {
     }
 
     fn take_chain(&mut self, known: &mut Known, bytes: &[u8]) -> Result<(), Error> {
-        let total = known.ueb.parameters.encoding().total();
         let (links, rest) = bytes.as_chunks::<{ LINK as usize }>();
         let link = |link: &[u8; LINK as usize]| {
             let (index, hash) = link.split_first_chunk()?;

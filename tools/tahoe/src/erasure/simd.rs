@@ -14,7 +14,6 @@ use std::arch::x86_64::{
 };
 
 use super::combine::{Kernel, plain};
-use super::field::PRODUCTS;
 
 /// What this processor can do, the fastest first, by name.
 pub(super) fn kernels() -> Vec<(&'static str, Kernel)> {

@@ -30,6 +30,9 @@ struct Admin(Engine, Root);
 #[interface(name = "net.guifi.Gateway1")]
 impl Reads {
     fn describe(&self) -> String {
+        let engine = self.0.clone();
+        // What comes of it is in the next answer.
+        tokio::spawn(async move { status::refresh(&engine).await });
         status::describe(&self.0).to_string()
     }
 }

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::engine::Engine;
 use crate::problem::Problem;
 
-pub(crate) use fetch::read_needs;
+pub(crate) use fetch::{Window, read_needs};
 pub(crate) use segment::{Content, report};
 use sources::Sources;
 

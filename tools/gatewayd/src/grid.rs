@@ -17,7 +17,7 @@ use guifi_tahoe::{StorageIndex, placement};
 
 use crate::server::{Dial, Peer, Server, Tcp};
 
-pub(crate) use book::{Listing, list};
+pub(crate) use book::list;
 pub(crate) use yaml::{MAX_BYTES, parse};
 
 /// How long peerd may look for a box.

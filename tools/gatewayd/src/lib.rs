@@ -2,6 +2,7 @@
 //! that need not be trusted, and brings them back.
 
 mod bus;
+mod check;
 pub mod cli;
 pub mod config;
 mod daemon;

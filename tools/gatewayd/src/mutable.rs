@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use guifi_tahoe::cap::{Format, Object, Read, Verifier, Write};
+use guifi_tahoe::cap::{Format, Object, Read, Write};
 use guifi_tahoe::mutable::{KeyPair, sdmf};
 
 use crate::engine::{Engine, blocking};
 use crate::problem::{Problem, Reason};
 use crate::secrets::random;
 
-pub(crate) use map::{Asking, Found, Map};
-pub(crate) use publish::{Publish, place};
+pub(crate) use map::{Asking, Map};
+use publish::Publish;
 
 /// How often a write is tried when others write at the same time.
 const ATTEMPTS: u32 = 12;
@@ -189,12 +189,4 @@ fn busy() -> Problem {
         Reason::Conflict,
         "somebody else changes it all the time; nothing was lost, try again",
     )
-}
-
-/// The verify cap of a mutable file.
-pub(crate) fn verifier(object: &Object) -> Option<Verifier> {
-    match object.to_verifier()? {
-        Object::Verifier(cap) => Some(cap),
-        _ => None,
-    }
 }

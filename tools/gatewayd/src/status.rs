@@ -2,12 +2,37 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use guifi_core::terminal::tame;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::engine::Engine;
 use crate::server::Server;
+
+/// Servers that were quiet for so long are asked how they are.
+const QUIET: Duration = Duration::from_secs(60);
+/// How long who asks is kept waiting for them.
+const WAIT: Duration = Duration::from_secs(5);
+/// Servers that are asked at once.
+const MOST: usize = 60;
+
+/// Asks the servers of which nothing was heard lately.
+pub(crate) async fn refresh(engine: &Engine) {
+    let servers = engine.grid.servers();
+    let quiet = servers
+        .iter()
+        .filter(|server| server.health.is_quiet(QUIET) && !server.health.rests());
+    let asking = quiet.take(MOST).map(|server| async move {
+        if let Err(e) = server.version().await {
+            log::debug!("{}: {e}", server.about.id);
+        }
+    });
+    // Who is late is shown as before.
+    let _ = timeout(WAIT, join_all(asking)).await;
+}
 
 /// How a server is, in one word: `up`, `down` or `unknown`.
 fn state(server: &Server) -> &'static str {
@@ -35,7 +60,7 @@ pub(crate) fn describe(engine: &Engine) -> Value {
             "survives": numbers.map(crate::policy::Plan::survives),
             "error": plan.as_ref().err().map(ToString::to_string),
         },
-        "servers": servers.iter().map(|server| about(server)).collect::<Vec<_>>(),
+        "servers": servers.iter().map(about).collect::<Vec<_>>(),
     })
 }
 

@@ -18,13 +18,6 @@ pub(crate) enum Failure {
     Nonsense(String),
 }
 
-impl Failure {
-    /// Whether the server may hold what was asked for all the same.
-    pub(crate) fn is_absence(&self) -> bool {
-        matches!(self, Self::Absent(_) | Self::Resting)
-    }
-}
-
 impl From<Malformed> for Failure {
     fn from(error: Malformed) -> Self {
         Self::Nonsense(error.to_string())

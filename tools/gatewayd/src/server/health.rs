@@ -18,7 +18,7 @@ struct State {
     failures: u32,
     rests_until: Option<Instant>,
     last_error: Option<String>,
-    answered: bool,
+    heard: Option<Instant>,
 }
 
 impl Health {
@@ -32,7 +32,7 @@ impl Health {
         state.failures = 0;
         state.rests_until = None;
         state.last_error = None;
-        state.answered = true;
+        state.heard = Some(Instant::now());
         if let Some(took) = took {
             // The mean of about the last eight.
             let smoothed = state.latency.map_or(took, |old| (old * 7 + took) / 8);
@@ -63,7 +63,12 @@ impl Health {
     /// Whether the last request that was sent was answered; unknown before the first.
     pub(crate) fn is_up(&self) -> Option<bool> {
         let state = self.state();
-        (state.answered || state.failures > 0).then_some(state.failures == 0)
+        (state.heard.is_some() || state.failures > 0).then_some(state.failures == 0)
+    }
+
+    /// Whether nothing was heard for so long.
+    pub(crate) fn is_quiet(&self, time: Duration) -> bool {
+        self.state().heard.is_none_or(|heard| heard.elapsed() >= time)
     }
 
     /// Time of a small request, smoothed.

@@ -23,6 +23,8 @@ pub(crate) struct Holder {
     pub(crate) held: Shares,
     /// Being written by this upload.
     given: Shares,
+    /// There, but damaged: they cannot be replaced at this server.
+    damaged: Shares,
     /// Whether it may be asked to take more.
     open: bool,
     failure: Option<Failure>,
@@ -35,9 +37,16 @@ impl Holder {
             server,
             held,
             given: Shares::new(),
+            damaged: Shares::new(),
             open: true,
             failure: None,
         }
+    }
+
+    /// The same server, with these shares of its damaged.
+    pub(crate) fn except(mut self, damaged: Shares) -> Self {
+        self.damaged = damaged;
+        self
     }
 
     fn has(&self) -> Shares {
@@ -159,8 +168,11 @@ impl<'a> Placing<'a> {
         let holder = &mut self.holders[holder];
         match answer {
             Ok(answer) => {
-                let ours = |share: &ShareNumber| usize::from(*share) < total;
-                holder.held.extend(answer.already_have.iter().filter(|s| ours(s)));
+                let ours = |share: &&ShareNumber| {
+                    usize::from(**share) < total && !holder.damaged.contains(*share)
+                };
+                let already: Shares = answer.already_have.iter().filter(ours).copied().collect();
+                holder.held.extend(already);
                 // Nobody is given what was not asked for.
                 holder.given.extend(answer.allocated.intersection(asked));
                 if !asked.is_subset(&holder.has()) {

@@ -46,7 +46,7 @@ async fn try_answer(
     let first = path.next();
     let path: Vec<String> = path.collect();
     match (first.as_deref(), path.is_empty()) {
-        (None, _) => welcome(engine, request.method(), &arguments),
+        (None, _) => welcome(engine, request.method(), &arguments).await,
         (Some("uri" | "cap"), true) => unlinked::answer(engine, request, &arguments).await,
         (Some("uri" | "cap"), false) => at(engine, target(path)?, request, arguments).await,
         (Some("file" | "named"), false) => {
@@ -69,9 +69,16 @@ fn target(path: Vec<String>) -> Result<Target, Problem> {
     })
 }
 
-fn welcome(engine: &Engine, method: &Method, arguments: &Arguments) -> Result<Reply, Problem> {
+/// The gateway itself: in Tahoe's form, in ours (`t=describe`), or as a page.
+async fn welcome(
+    engine: &Engine,
+    method: &Method,
+    arguments: &Arguments,
+) -> Result<Reply, Problem> {
     only(method, &[Method::GET, Method::HEAD])?;
+    status::refresh(engine).await;
     Ok(match arguments.t() {
+        "describe" => reply::json(&status::describe(engine)),
         "json" => reply::json(&status::as_tahoe(engine)),
         _ => {
             let text = page::escape(&status::in_words(engine));

@@ -50,7 +50,11 @@ pub(crate) struct Report {
 
 impl Report {
     fn numbers(&self) -> Shares {
-        self.good.iter().flat_map(|(_, shares)| shares).copied().collect()
+        self.good
+            .iter()
+            .flat_map(|(_, shares)| shares)
+            .copied()
+            .collect()
     }
 
     /// Whether every share is there.
@@ -77,10 +81,15 @@ impl Report {
         let mut sharemap: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (server, shares) in &self.good {
             for share in shares {
-                sharemap.entry(share.to_string()).or_default().push(id(server));
+                sharemap
+                    .entry(share.to_string())
+                    .or_default()
+                    .push(id(server));
             }
         }
-        sharemap.values_mut().for_each(|servers| servers.sort_unstable());
+        sharemap
+            .values_mut()
+            .for_each(|servers| servers.sort_unstable());
         let (good, needed, total) = (
             self.numbers().len(),
             self.encoding.needed(),
@@ -152,9 +161,8 @@ pub(crate) async fn check(
 
 fn of_map(engine: &Engine, index: StorageIndex, map: &Map) -> Result<Report, Problem> {
     let versions = map.versions();
-    let is_readable = |shares: &BTreeMap<ShareNumber, _>, encoding: Encoding| {
-        shares.len() >= encoding.needed()
-    };
+    let is_readable =
+        |shares: &BTreeMap<ShareNumber, _>, encoding: Encoding| shares.len() >= encoding.needed();
     let mut newest = None;
     let (mut recoverable, mut unrecoverable) = (0, 0);
     for (version, shares) in &versions {
@@ -185,7 +193,9 @@ fn of_map(engine: &Engine, index: StorageIndex, map: &Map) -> Result<Report, Pro
         match &found.share {
             None => report.corrupt.push((found.server.clone(), found.number)),
             Some(share) if newest.is_none_or(|(version, _)| version == share.version()) => {
-                report.good.push((found.server.clone(), Shares::from([found.number])));
+                report
+                    .good
+                    .push((found.server.clone(), Shares::from([found.number])));
             }
             Some(_) => report.wrong += 1,
         }
@@ -199,7 +209,10 @@ async fn renew(engine: &Engine, report: &Report) {
     let renewals = holders.map(|(server, _)| async move {
         let lease = engine.secrets.lease(&report.index, server);
         if let Err(e) = server.lease(&report.index, &lease).await {
-            log::warn!("{}: cannot renew a lease: {e}", crate::upload::shown(server));
+            log::warn!(
+                "{}: cannot renew a lease: {e}",
+                crate::upload::shown(server)
+            );
         }
     });
     join_all(renewals).await;
@@ -211,7 +224,11 @@ fn of_shares(
     good: Vec<(Arc<Server>, Shares)>,
     corrupt: Vec<(Arc<Server>, ShareNumber)>,
 ) -> Report {
-    let numbers: Shares = good.iter().flat_map(|(_, shares)| shares).copied().collect();
+    let numbers: Shares = good
+        .iter()
+        .flat_map(|(_, shares)| shares)
+        .copied()
+        .collect();
     let recoverable = usize::from(numbers.len() >= cap.encoding.needed());
     Report {
         index: cap.storage_index,

@@ -116,7 +116,9 @@ impl Settings {
     fn check(written: &Written) -> Result<Self, Error> {
         let wrong = |what: &str| Err(Error::new(Kind::Config, format!("gatewayd.toml: {what}")));
         if !written.listen.ip().is_loopback() {
-            return wrong("listen must be an address of this machine alone, such as 127.0.0.1:3456");
+            return wrong(
+                "listen must be an address of this machine alone, such as 127.0.0.1:3456",
+            );
         }
         let encoding = &written.encoding;
         let policy = Policy {
@@ -187,8 +189,14 @@ mod tests {
         for (text, key) in [
             ("listen = '192.0.2.1:80'", "listen"),
             ("[encoding]\nneeded = 3", "encoding.needed"),
-            ("[encoding]\nneeded = 3\nhappy = 2\ntotal = 4", "encoding.happy"),
-            ("[encoding]\nneeded = 3\nhappy = 5\ntotal = 300", "encoding.total"),
+            (
+                "[encoding]\nneeded = 3\nhappy = 2\ntotal = 4",
+                "encoding.happy",
+            ),
+            (
+                "[encoding]\nneeded = 3\nhappy = 5\ntotal = 300",
+                "encoding.total",
+            ),
             ("[limits]\nconnections = 0", "limits.connections"),
             ("[limits]\nmutable_bytes = 0", "limits.mutable_bytes"),
             ("[limits]\nidle_seconds = 0", "limits.idle_seconds"),

@@ -71,7 +71,10 @@ async fn daemon(settings: Settings, root: &Root) -> Result<(), Error> {
         }
     }
     notify::stopping();
-    doors.iter().chain([&bus, &keys]).for_each(JoinHandle::abort);
+    doors
+        .iter()
+        .chain([&bus, &keys])
+        .for_each(JoinHandle::abort);
     // A name that stays would be in the way of nobody, but says that somebody is here.
     let _ = fs::remove_file(root.join(SOCKET));
     Ok(())
@@ -111,7 +114,11 @@ async fn open(engine: &Engine, root: &Root) -> Result<Vec<JoinHandle<()>>, Error
             Error::new(Kind::Failed, format!("cannot listen on {address}: {e}"))
                 .hint("another gateway has it? see listen and web in /etc/guifi/gatewayd.toml")
         })?;
-        doors.push(tokio::spawn(web::serve_tcp(engine.clone(), listener, places)));
+        doors.push(tokio::spawn(web::serve_tcp(
+            engine.clone(),
+            listener,
+            places,
+        )));
     }
     Ok(doors)
 }
@@ -135,7 +142,9 @@ fn reload(engine: &Engine, root: &Root) {
     match Settings::load(root) {
         Ok(settings) => {
             let old = engine.settings.borrow().clone();
-            if (settings.listen, settings.limits.connections) != (old.listen, old.limits.connections) {
+            if (settings.listen, settings.limits.connections)
+                != (old.listen, old.limits.connections)
+            {
                 log::warn!("listen, web and limits.connections take a restart");
             }
             engine.settings.send_replace(Settings {

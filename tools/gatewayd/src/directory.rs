@@ -52,7 +52,9 @@ pub(crate) fn object(cap: &Cap) -> Result<&Object, Problem> {
     match cap {
         Cap::Directory(object) => Ok(object),
         Cap::File(_) => Err(Problem::bad("this is a file, not a directory")),
-        Cap::Unknown(_) => Err(Problem::bad("this is of a kind that is not known, not a directory")),
+        Cap::Unknown(_) => Err(Problem::bad(
+            "this is of a kind that is not known, not a directory",
+        )),
     }
 }
 
@@ -87,7 +89,10 @@ pub(crate) async fn edit<T: Send + 'static>(
     edit: impl Fn(&mut Entries) -> Result<T, Problem> + Send + Sync,
 ) -> Result<T, Problem> {
     let Object::Write(write) = object(cap)? else {
-        return Err(Problem::new(Reason::Forbidden, "this directory may not be changed with this cap"));
+        return Err(Problem::new(
+            Reason::Forbidden,
+            "this directory may not be changed with this cap",
+        ));
     };
     let limit = engine.settings.borrow().limits.mutable;
     mutable::modify(engine, write, |contents| {
@@ -100,7 +105,10 @@ pub(crate) async fn edit<T: Send + 'static>(
         }
         let packed = pack(&entries, access)?;
         if packed.len() as u64 > limit {
-            return Err(Problem::new(Reason::TooLong, "the directory would be too large"));
+            return Err(Problem::new(
+                Reason::TooLong,
+                "the directory would be too large",
+            ));
         }
         Ok((Some(packed.into()), said))
     })
@@ -248,7 +256,10 @@ pub(crate) fn take(entries: &mut Entries, name: &str) -> Result<Entry, Problem> 
 
 /// There is nothing of this name.
 pub(crate) fn missing(name: &str) -> Problem {
-    Problem::new(Reason::NotFound, format!("there is nothing called '{name}'"))
+    Problem::new(
+        Reason::NotFound,
+        format!("there is nothing called '{name}'"),
+    )
 }
 
 /// The entry of a name.
@@ -274,7 +285,9 @@ pub(crate) fn walk<'a>(
 ) -> BoxFuture<'a, Result<Cap, Problem>> {
     Box::pin(async move {
         if path.len() > MAX_DEPTH {
-            return Err(Problem::bad(format!("a path has more than {MAX_DEPTH} names")));
+            return Err(Problem::bad(format!(
+                "a path has more than {MAX_DEPTH} names"
+            )));
         }
         let mut here = from.clone();
         for name in path {
@@ -301,15 +314,17 @@ pub(crate) async fn make_in(engine: &Engine, parent: &Cap, name: &str) -> Result
         metadata: None,
     };
     let name = checked(name)?;
-    edit(engine, parent, |entries| match entries.get(&name).and_then(cap) {
-        Some(Cap::Directory(object)) => Ok(Cap::Directory(object.clone())),
-        Some(_) => Err(Problem::new(
-            Reason::Conflict,
-            format!("a file is in the way: '{name}'"),
-        )),
-        None => {
-            put(entries, &name, &link, Replace::No)?;
-            Ok(new.clone())
+    edit(engine, parent, |entries| {
+        match entries.get(&name).and_then(cap) {
+            Some(Cap::Directory(object)) => Ok(Cap::Directory(object.clone())),
+            Some(_) => Err(Problem::new(
+                Reason::Conflict,
+                format!("a file is in the way: '{name}'"),
+            )),
+            None => {
+                put(entries, &name, &link, Replace::No)?;
+                Ok(new.clone())
+            }
         }
     })
     .await
@@ -341,7 +356,10 @@ pub(crate) async fn relink(
         .await;
     }
     let moved = find(engine, source, &old).await?;
-    edit(engine, target, |entries| place(entries, &new, &moved, replace)).await?;
+    edit(engine, target, |entries| {
+        place(entries, &new, &moved, replace)
+    })
+    .await?;
     let gone = cap(&moved).map(ToString::to_string);
     edit(engine, source, |entries| {
         // What somebody put there meanwhile stays.

@@ -130,7 +130,8 @@ impl Bytewise {
         };
         let start = number * parameters.segment_size();
         let from = usize::try_from(self.left.start - start).map_err(Problem::internal)?;
-        let to = usize::try_from(self.left.end - start).map_or(segment.len(), |to| to.min(segment.len()));
+        let to = usize::try_from(self.left.end - start)
+            .map_or(segment.len(), |to| to.min(segment.len()));
         if from >= to {
             return Err(Problem::internal("a segment is too short"));
         }

@@ -58,7 +58,8 @@ impl Readable {
         match self {
             Self::Grid(reader, _) => Reading::Grid(reader.read(range, Content::Plaintext)),
             Self::Memory(bytes) => {
-                let place = |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+                let place =
+                    |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
                 let (start, end) = (place(range.start), place(range.end));
                 Reading::Memory(Some(bytes.slice(start..end.max(start))))
             }
@@ -86,7 +87,10 @@ impl Reading {
 pub(crate) async fn whole(engine: &Engine, object: &Object, limit: u64) -> Result<Bytes, Problem> {
     let file = open(engine, object).await?;
     if file.size() > limit {
-        return Err(Problem::new(Reason::TooLong, format!("longer than {limit} bytes")));
+        return Err(Problem::new(
+            Reason::TooLong,
+            format!("longer than {limit} bytes"),
+        ));
     }
     let mut all = BytesMut::new();
     let mut reading = file.read(0..file.size());

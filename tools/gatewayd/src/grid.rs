@@ -78,18 +78,13 @@ impl Grid {
             .collect();
         let mut new: Vec<Arc<Server>> = Vec::new();
         for about in known.into_iter().take(MAX_SERVERS) {
-            let kept = old
-                .remove(&about.id)
-                .filter(|server| server.about == about);
+            let kept = old.remove(&about.id).filter(|server| server.about == about);
             new.extend(kept.or_else(|| self.server(about).map(Arc::new)));
         }
         // Of two with one identity the first stays: the order is kept by equal ones.
         new.sort_by(|a, b| a.about.id.cmp(&b.about.id));
         new.dedup_by(|a, b| a.about.id == b.about.id);
-        *self
-            .servers
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = new;
+        *self.servers.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
     /// A server that can be reached; by TCP if it says how, else by a stream.

@@ -4,6 +4,7 @@
 mod bus;
 mod check;
 pub mod cli;
+mod command;
 pub mod config;
 mod daemon;
 mod directory;
@@ -39,5 +40,7 @@ pub fn daemon_main() -> ExitCode {
 /// `guifi-store`.
 #[must_use]
 pub fn command_main() -> ExitCode {
-    ExitCode::SUCCESS
+    guifi_core::run("guifi-store", || {
+        guifi_bus::block_on(command::run(&cli::Command::parse(), &Root::from_env()))
+    })
 }

@@ -33,7 +33,11 @@ pub(crate) fn reader(object: &Object) -> Result<Read, Problem> {
     let read = match object {
         Object::Write(cap) => cap.to_readonly(),
         Object::Read(cap) => cap.clone(),
-        _ => return Err(Problem::bad("this cap is not of a mutable file that may be read")),
+        _ => {
+            return Err(Problem::bad(
+                "this cap is not of a mutable file that may be read",
+            ));
+        }
     };
     known(read.format)?;
     Ok(read)

@@ -60,7 +60,9 @@ pub(crate) fn import(engine: &Engine, root: &Root, text: &str) -> Result<usize, 
 
 /// Takes what the registry says.
 pub(crate) fn community(engine: &Engine, servers: Vec<About>) {
-    engine.roster.send_modify(|roster| roster.community = servers);
+    engine
+        .roster
+        .send_modify(|roster| roster.community = servers);
     settle(engine);
 }
 

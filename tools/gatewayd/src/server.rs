@@ -13,10 +13,10 @@ mod wire;
 use std::time::Duration;
 
 use bytes::Bytes;
+use guifi_tahoe::StorageIndex;
 use guifi_tahoe::gbs::{
     self, Allocate, Allocated, Range, ReadTestWrite, ReadTestWritten, ShareNumber, Shares, Version,
 };
-use guifi_tahoe::StorageIndex;
 use guifi_tahoe::secrets::Lease;
 use hyper::{Method, StatusCode};
 

@@ -112,7 +112,9 @@ pub(crate) fn words(document: &Value) -> String {
         Some(error) => format!("files       cannot be stored: {error}\n"),
         None => {
             let promise = match number("survives") {
-                0 => "nothing is redundant: a file is lost with any one box that holds it".to_owned(),
+                0 => {
+                    "nothing is redundant: a file is lost with any one box that holds it".to_owned()
+                }
                 1 => "a file survives the loss of any one box".to_owned(),
                 boxes => format!("a file survives the loss of any {boxes} boxes"),
             };
@@ -123,7 +125,9 @@ pub(crate) fn words(document: &Value) -> String {
             )
         }
     };
-    let servers = document["servers"].as_array().map_or(&[][..], Vec::as_slice);
+    let servers = document["servers"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
     for server in servers {
         let word = |name: &str| server[name].as_str().unwrap_or_default();
         let time = server["latency_ms"].as_f64();
@@ -137,7 +141,12 @@ pub(crate) fn words(document: &Value) -> String {
             error => format!(" {error}"),
         };
         // Writing to a text does not fail.
-        let _ = writeln!(text, "server      {name:<24} {:<8} {:<16} {time}{cause}", word("state"), word("zone"));
+        let _ = writeln!(
+            text,
+            "server      {name:<24} {:<8} {:<16} {time}{cause}",
+            word("state"),
+            word("zone")
+        );
     }
     text
 }

@@ -92,7 +92,10 @@ pub(crate) async fn store(
             .into_iter()
             .map(|(holder, share, server)| {
                 let (sender, lane) = lane::new(server, *index, share, secret, share_size);
-                ((share, sender), async move { (holder, share, lane.run().await) })
+                (
+                    (share, sender),
+                    async move { (holder, share, lane.run().await) },
+                )
             })
             .unzip();
         let (make, feed) = (make.clone(), feed.clone());

@@ -28,7 +28,8 @@ use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
 
-pub(crate) use guard::Door;
+use guard::Door;
+pub(crate) use page::PLAIN;
 
 /// Bytes of a request's head: long paths and caps in the query are within it.
 const HEAD: usize = 64 << 10;

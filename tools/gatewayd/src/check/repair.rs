@@ -114,7 +114,14 @@ async fn immutable(engine: &Engine, cap: &ChkVerifier, before: &Report) -> Resul
         Holder::new(server.clone(), shares.clone()).except(damaged)
     });
     let known = known.collect();
-    store(engine, &cap.storage_index, plan, make, Feed { source, parameters }, known)
-        .await
-        .map(drop)
+    store(
+        engine,
+        &cap.storage_index,
+        plan,
+        make,
+        Feed { source, parameters },
+        known,
+    )
+    .await
+    .map(drop)
 }

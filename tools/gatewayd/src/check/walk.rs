@@ -33,7 +33,9 @@ pub(crate) async fn walk(
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
     let mut waiting = vec![(Vec::new(), root)];
     while let Some((path, cap)) = waiting.pop() {
-        let name = cap.storage_index().map_or_else(|| cap.to_string().into_bytes(), |i| i.to_vec());
+        let name = cap
+            .storage_index()
+            .map_or_else(|| cap.to_string().into_bytes(), |i| i.to_vec());
         if !seen.insert(name) || seen.len() > MOST {
             continue;
         }

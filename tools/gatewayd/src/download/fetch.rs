@@ -72,16 +72,13 @@ pub(crate) async fn read_needs(
     let read = try_join_all(runs.into_iter().map(read)).await?;
     let cut = |need: &Need| {
         local(need).unwrap_or_else(|| {
-            let of = read
-                .iter()
-                .rfind(|(start, _)| *start <= need.range.start);
-            of.map_or_else(Bytes::new, |(start, bytes)| slice(bytes, *start, &need.range))
+            let of = read.iter().rfind(|(start, _)| *start <= need.range.start);
+            of.map_or_else(Bytes::new, |(start, bytes)| {
+                slice(bytes, *start, &need.range)
+            })
         })
     };
-    Ok(needs
-        .iter()
-        .map(|need| (need.clone(), cut(need)))
-        .collect())
+    Ok(needs.iter().map(|need| (need.clone(), cut(need))).collect())
 }
 
 fn slice(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {

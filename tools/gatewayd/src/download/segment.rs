@@ -33,11 +33,7 @@ struct Catch {
 }
 
 /// Reads a segment, or segment 0 if there is none of that number.
-pub(super) async fn read(
-    file: Arc<File>,
-    number: u64,
-    content: Content,
-) -> Result<Bytes, Problem> {
+pub(super) async fn read(file: Arc<File>, number: u64, content: Content) -> Result<Bytes, Problem> {
     let needed = file.about.encoding.needed();
     let mut progress = file.sources.progress();
     let mut caught: Vec<Catch> = Vec::new();
@@ -152,7 +148,10 @@ async fn try_catch(
 fn expected(file: &File, number: u64) -> u64 {
     /// Hashes and UEB of a file of one segment are shorter.
     const TAIL: u64 = 4 << 10;
-    let block = file.about.size.div_ceil(file.about.encoding.needed() as u64);
+    let block = file
+        .about
+        .size
+        .div_ceil(file.about.encoding.needed() as u64);
     match number {
         0 if block <= 384 << 10 => block + TAIL,
         0 => 384 << 10,
@@ -185,7 +184,13 @@ async fn decode(
         if let Some((place, error)) = wrong {
             let bad = caught.swap_remove(place);
             bad.source.kill();
-            report(&bad.source.server, Kind::Immutable, &file.index, bad.source.number, &error.to_string());
+            report(
+                &bad.source.server,
+                Kind::Immutable,
+                &file.index,
+                bad.source.number,
+                &error.to_string(),
+            );
             return Ok(Outcome::Wrong(caught, bad.source.number));
         }
         let blocks: Vec<(ShareNumber, &[u8])> = caught

@@ -52,7 +52,9 @@ impl Source {
 
     fn pace(&self) -> Duration {
         let known = self.state().pace;
-        known.or_else(|| self.server.health.latency()).unwrap_or_default()
+        known
+            .or_else(|| self.server.health.latency())
+            .unwrap_or_default()
     }
 }
 
@@ -87,10 +89,13 @@ impl Sources {
         let (into, wave) = (found.clone(), 2 * encoding.total());
         let search = tokio::spawn(async move {
             for servers in servers.chunks(wave) {
-                let mut asking: FuturesUnordered<_> = servers
-                    .iter()
-                    .map(|server| async move { (server, server.shares(Kind::Immutable, &index).await) })
-                    .collect();
+                let mut asking: FuturesUnordered<_> =
+                    servers
+                        .iter()
+                        .map(|server| async move {
+                            (server, server.shares(Kind::Immutable, &index).await)
+                        })
+                        .collect();
                 while let Some((server, answer)) = asking.next().await {
                     match answer {
                         Ok(shares) => add(&into, server, &shares, encoding),
@@ -140,7 +145,10 @@ impl Sources {
     pub(super) fn slow(&self) -> Duration {
         const UNKNOWN: Duration = Duration::from_secs(2);
         const LEAST: Duration = Duration::from_millis(400);
-        let known: Vec<Duration> = lock(&self.found).iter().filter_map(|s| s.state().pace).collect();
+        let known: Vec<Duration> = lock(&self.found)
+            .iter()
+            .filter_map(|s| s.state().pace)
+            .collect();
         let fastest = known.into_iter().min();
         fastest.map_or(UNKNOWN, |pace| (pace * 4).max(LEAST))
     }
@@ -151,7 +159,9 @@ fn lock(found: &Mutex<Vec<Arc<Source>>>) -> MutexGuard<'_, Vec<Arc<Source>>> {
 }
 
 fn add(found: &Mutex<Vec<Arc<Source>>>, server: &Arc<Server>, shares: &Shares, encoding: Encoding) {
-    let ours = shares.iter().filter(|share| usize::from(**share) < encoding.total());
+    let ours = shares
+        .iter()
+        .filter(|share| usize::from(**share) < encoding.total());
     lock(found).extend(ours.map(|number| {
         Arc::new(Source {
             server: server.clone(),

@@ -96,7 +96,9 @@ fn about(id: &str, announced: Announced) -> Result<About, &'static str> {
     let nurls = announced.nurls.iter().filter_map(|text| text.parse().ok());
     let nurls: Vec<_> = nurls.take(MAX_NURLS).collect();
     if nurls.is_empty() {
-        return Err("no address that can be used (anonymous-storage-NURLs): it speaks Foolscap only");
+        return Err(
+            "no address that can be used (anonymous-storage-NURLs): it speaks Foolscap only",
+        );
     }
     Ok(About {
         id: id.to_owned(),
@@ -163,7 +165,10 @@ storage:
             ("storage: [", "storage servers"),
             ("storage: &a {x: *a}", "storage servers"),
             (&SAMPLE.replace("pb://flos4e2e", "pb://flos"), "FURL"),
-            (&SAMPLE.replace("127.0.0.1:37110", "127.0.0.1"), "Foolscap only"),
+            (
+                &SAMPLE.replace("127.0.0.1:37110", "127.0.0.1"),
+                "Foolscap only",
+            ),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains('\n'), "{error}");

@@ -76,9 +76,7 @@ impl Map {
         let mut running: FuturesUnordered<_> = servers
             .iter()
             .enumerate()
-            .map(|(place, server)| async move {
-                (place, ask(engine, server, cap, asking).await)
-            })
+            .map(|(place, server)| async move { (place, ask(engine, server, cap, asking).await) })
             .collect();
         let mut map = Self::default();
         let mut answered = Vec::new();
@@ -131,7 +129,10 @@ impl Map {
     /// The shares of the newest version that can be read.
     pub(crate) fn newest(&self) -> Option<Vec<Share>> {
         let readable = self.versions().into_iter().rev().find(|(_, shares)| {
-            let needed = shares.values().next().map(|share| share.encoding().needed());
+            let needed = shares
+                .values()
+                .next()
+                .map(|share| share.encoding().needed());
             needed.is_some_and(|needed| shares.len() >= needed)
         });
         Some(readable?.1.into_values().cloned().collect())

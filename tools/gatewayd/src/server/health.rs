@@ -44,7 +44,10 @@ impl Health {
     pub(crate) fn failed(&self, error: &str) {
         let mut state = self.state();
         // What fails together is one failure.
-        if state.rests_until.is_some_and(|until| until > Instant::now()) {
+        if state
+            .rests_until
+            .is_some_and(|until| until > Instant::now())
+        {
             return;
         }
         let pause = (FIRST * 2_u32.saturating_pow(state.failures.min(16))).min(LONGEST);
@@ -68,7 +71,9 @@ impl Health {
 
     /// Whether nothing was heard for so long.
     pub(crate) fn is_quiet(&self, time: Duration) -> bool {
-        self.state().heard.is_none_or(|heard| heard.elapsed() >= time)
+        self.state()
+            .heard
+            .is_none_or(|heard| heard.elapsed() >= time)
     }
 
     /// Time of a small request, smoothed.

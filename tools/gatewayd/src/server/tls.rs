@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::{
@@ -99,8 +99,8 @@ pub(crate) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
     const SEQUENCE: u8 = 0x30;
     const EXPLICIT_VERSION: u8 = 0xa0;
     let (outer, _) = element(certificate, Some(SEQUENCE))?;
-    let (mut rest, _) = element(outer.content, Some(SEQUENCE))
-        .map(|(signed, after)| (signed.content, after))?;
+    let (mut rest, _) =
+        element(outer.content, Some(SEQUENCE)).map(|(signed, after)| (signed.content, after))?;
     if rest.first() == Some(&EXPLICIT_VERSION) {
         rest = element(rest, None)?.1;
     }

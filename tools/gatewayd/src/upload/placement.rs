@@ -115,7 +115,9 @@ impl<'a> Placing<'a> {
             if asked.is_empty() && !first {
                 break;
             }
-            let requests = asked.into_iter().map(|(holder, shares)| self.ask(holder, shares));
+            let requests = asked
+                .into_iter()
+                .map(|(holder, shares)| self.ask(holder, shares));
             let looks = (total..self.holders.len())
                 .filter(|_| first)
                 .map(|holder| self.look(holder));
@@ -194,7 +196,12 @@ impl<'a> Placing<'a> {
         for (holder, share) in &extra {
             self.holders[*holder].given.remove(share);
         }
-        join_all(extra.iter().map(|(holder, share)| self.abort_one(*holder, *share))).await;
+        join_all(
+            extra
+                .iter()
+                .map(|(holder, share)| self.abort_one(*holder, *share)),
+        )
+        .await;
     }
 
     async fn abort_one(&self, holder: usize, share: ShareNumber) {
@@ -208,7 +215,12 @@ impl<'a> Placing<'a> {
     /// Gives up what was begun.
     pub(super) async fn abort(&mut self) {
         let given = self.given();
-        join_all(given.iter().map(|(holder, share, _)| self.abort_one(*holder, *share))).await;
+        join_all(
+            given
+                .iter()
+                .map(|(holder, share, _)| self.abort_one(*holder, *share)),
+        )
+        .await;
         for holder in &mut self.holders {
             holder.given.clear();
         }
@@ -223,7 +235,10 @@ impl<'a> Placing<'a> {
                 holder.held.insert(share);
             }
             Err(failure) => {
-                log::info!("{}: share {share} not stored: {failure}", shown(&holder.server));
+                log::info!(
+                    "{}: share {share} not stored: {failure}",
+                    shown(&holder.server)
+                );
                 // After a restart it knows nothing of the upload, but may take it anew.
                 let forgot = matches!(&failure, Failure::Refused(status, _) if *status == hyper::StatusCode::NOT_FOUND);
                 holder.failure = Some(if forgot { Failure::Resting } else { failure });
@@ -244,7 +259,10 @@ impl<'a> Placing<'a> {
     }
 
     pub(super) fn held(&self) -> Vec<Shares> {
-        self.holders.iter().map(|holder| holder.held.clone()).collect()
+        self.holders
+            .iter()
+            .map(|holder| holder.held.clone())
+            .collect()
     }
 
     pub(super) fn held_or_given(&self) -> Vec<Shares> {

@@ -56,7 +56,9 @@ pub(crate) async fn put(
     match arguments.t() {
         "" if target.path.is_empty() => {
             let Cap::File(object) = &target.root else {
-                return Err(Problem::bad("a directory is not replaced by a file: a name is missing"));
+                return Err(Problem::bad(
+                    "a directory is not replaced by a file: a name is missing",
+                ));
             };
             write(engine, object, request.into_body(), arguments).await?;
             Ok(reply::text(StatusCode::OK, target.root.to_string()))
@@ -64,7 +66,8 @@ pub(crate) async fn put(
         "" => put_file(engine, target, request, arguments, replace).await,
         "uri" => {
             let text = body::whole(engine, request.into_body(), MAX_CAP).await?;
-            let text = std::str::from_utf8(&text).map_err(|_| Problem::bad("the cap is not text"))?;
+            let text =
+                std::str::from_utf8(&text).map_err(|_| Problem::bad("the cap is not text"))?;
             let (parent, name) = target.parent(engine, true).await?;
             let child = cap(text)?;
             link(engine, &parent, name, &child, replace).await?;
@@ -75,7 +78,9 @@ pub(crate) async fn put(
             directory::object(&made)?;
             Ok(reply::text(StatusCode::OK, made.to_string()))
         }
-        other => Err(Problem::bad(format!("PUT with t={other} means nothing here"))),
+        other => Err(Problem::bad(format!(
+            "PUT with t={other} means nothing here"
+        ))),
     }
 }
 
@@ -149,7 +154,10 @@ async fn write(
         .map_err(|_| Problem::bad("the argument offset= is not a number"))?;
     let end = offset.saturating_add(new.len() as u64);
     if end > limit {
-        return Err(Problem::new(Reason::TooLong, format!("longer than {limit} bytes")));
+        return Err(Problem::new(
+            Reason::TooLong,
+            format!("longer than {limit} bytes"),
+        ));
     }
     let (start, end) = (place(offset)?, place(end)?);
     mutable::modify(engine, cap, |old| {
@@ -178,7 +186,10 @@ async fn link(
         cap: cap.clone(),
         metadata: None,
     };
-    directory::edit(engine, parent, |entries| directory::put(entries, name, &link, replace)).await
+    directory::edit(engine, parent, |entries| {
+        directory::put(entries, name, &link, replace)
+    })
+    .await
 }
 
 /// `DELETE`: takes a name out of its directory.
@@ -188,7 +199,9 @@ async fn link(
 pub(crate) async fn delete(engine: &Engine, target: &Target) -> Result<Reply, Problem> {
     let (parent, name) = target.parent(engine, false).await?;
     let gone = directory::edit(engine, &parent, |entries| directory::take(entries, name)).await?;
-    let text = directory::cap(&gone).map(ToString::to_string).unwrap_or_default();
+    let text = directory::cap(&gone)
+        .map(ToString::to_string)
+        .unwrap_or_default();
     Ok(reply::text(StatusCode::OK, text))
 }
 
@@ -202,11 +215,16 @@ pub(crate) async fn post(
     request: Request<Incoming>,
     mut arguments: Arguments,
 ) -> Result<Reply, Problem> {
-    let is_form = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    let takes_children = ["mkdir-with-children", "mkdir-immutable", "set_children", "set-children"];
+    let is_form = request.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes()
+            .starts_with(b"application/x-www-form-urlencoded")
+    });
+    let takes_children = [
+        "mkdir-with-children",
+        "mkdir-immutable",
+        "set_children",
+        "set-children",
+    ];
     let mut children = Bytes::new();
     if takes_children.contains(&arguments.t()) {
         let limit = engine.settings.borrow().limits.mutable;
@@ -301,7 +319,10 @@ async fn relink(engine: &Engine, target: &Target, arguments: &Arguments) -> Resu
         None => return Err(Problem::bad("the argument to_name= is missing")),
     };
     let here = target.found(engine).await?;
-    let there = match arguments.get("to_dir").filter(|_| arguments.t() == "relink") {
+    let there = match arguments
+        .get("to_dir")
+        .filter(|_| arguments.t() == "relink")
+    {
         None => here.clone(),
         Some(place) => {
             let (root, path) = place.split_once('/').unwrap_or((place, ""));

@@ -38,11 +38,15 @@ pub(crate) async fn answer(
     match arguments.t() {
         "check" => {
             let (_, found) = one(engine, &cap, wanted).await?;
-            let is_json = arguments.get("output").is_some_and(|o| o.eq_ignore_ascii_case("json"));
+            let is_json = arguments
+                .get("output")
+                .is_some_and(|o| o.eq_ignore_ascii_case("json"));
             Ok(if is_json {
                 reply::json(&found)
             } else {
-                let summary = found.pointer("/summary").or(found.pointer("/pre-repair-results/summary"));
+                let summary = found
+                    .pointer("/summary")
+                    .or(found.pointer("/pre-repair-results/summary"));
                 let text = summary.and_then(Value::as_str).unwrap_or("Healthy (LIT)");
                 reply::text(StatusCode::OK, format!("{text}\n"))
             })
@@ -53,11 +57,7 @@ pub(crate) async fn answer(
 }
 
 /// A check in Tahoe's form, with the name it has in the lines of a deep check.
-async fn one(
-    engine: &Engine,
-    cap: &Cap,
-    wanted: Wanted,
-) -> Result<(&'static str, Value), Problem> {
+async fn one(engine: &Engine, cap: &Cap, wanted: Wanted) -> Result<(&'static str, Value), Problem> {
     if !wanted.repair {
         let literal = || json!({"storage-index": "", "results": {"healthy": true}});
         let report = check::check(engine, cap, wanted).await?;
@@ -66,7 +66,10 @@ async fn one(
     }
     let name = "check-and-repair-results";
     let Some(repaired) = check::repair(engine, cap, wanted).await? else {
-        return Ok((name, json!({"storage-index": "", "repair-attempted": false})));
+        return Ok((
+            name,
+            json!({"storage-index": "", "repair-attempted": false}),
+        ));
     };
     let before = repaired.before.json();
     let (after, error) = match &repaired.after {
@@ -124,7 +127,10 @@ fn lines(engine: &Engine, root: Cap, wanted: Option<Wanted>) -> Reply {
 
 async fn line(engine: &Engine, visit: &Visit, wanted: Option<Wanted>) -> Bytes {
     let verifier = visit.cap.to_verifier().map(|cap| cap.to_string());
-    let index = visit.cap.storage_index().map(|index| base32::encode(&index));
+    let index = visit
+        .cap
+        .storage_index()
+        .map(|index| base32::encode(&index));
     let kind = match &visit.cap {
         Cap::Directory(_) => "directory",
         Cap::File(_) => "file",
@@ -190,7 +196,10 @@ impl Stats {
             ("count-unknown", unknown),
             ("size-immutable-files", immutable_size),
             ("size-literal-files", literal_size),
-            ("largest-directory-children", self.largest_directory_children),
+            (
+                "largest-directory-children",
+                self.largest_directory_children,
+            ),
             ("largest-immutable-file", self.largest_immutable_file),
         ];
         pairs

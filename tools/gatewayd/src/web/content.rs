@@ -9,8 +9,8 @@ use guifi_tahoe::cap::Object;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use hyper::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH, RANGE,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap,
+    HeaderValue, IF_NONE_MATCH, RANGE,
 };
 use hyper::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
@@ -45,7 +45,10 @@ pub(crate) async fn send(
     let (status, range) = match asked.and_then(|text| parse(text, size)) {
         None => (StatusCode::OK, 0..size),
         Some(range) if range.start >= size => {
-            return Err(Problem::new(Reason::Range, format!("the file has {size} bytes only")));
+            return Err(Problem::new(
+                Reason::Range,
+                format!("the file has {size} bytes only"),
+            ));
         }
         Some(range) => (StatusCode::PARTIAL_CONTENT, range),
     };
@@ -116,7 +119,9 @@ fn tag(object: &Object) -> Option<HeaderValue> {
 
 /// The type of a file by the end of its name. Types that a browser would run are plain text.
 fn media_type(name: &str) -> &'static str {
-    let end = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase());
+    let end = name
+        .rsplit_once('.')
+        .map(|(_, end)| end.to_ascii_lowercase());
     match end.as_deref().unwrap_or_default() {
         "txt" | "md" | "html" | "htm" | "svg" | "js" | "xml" => "text/plain; charset=utf-8",
         "jpg" | "jpeg" => "image/jpeg",

@@ -27,14 +27,16 @@ pub(super) fn check(headers: &HeaderMap, door: Door) -> Result<(), Problem> {
     let host = text(headers.get(HOST));
     // A foreign name that leads to this machine is how pages get around the next check.
     if !host.is_none_or(is_loopback) {
-        return Err(refused("it names this gateway as if it were another machine"));
+        return Err(refused(
+            "it names this gateway as if it were another machine",
+        ));
     }
     let same = |origin: &str| {
         let place = origin.strip_prefix("http://");
         place.is_some() && place == host
     };
-    let foreign_origin = headers.contains_key(ORIGIN)
-        && !text(headers.get(ORIGIN)).is_some_and(same);
+    let foreign_origin =
+        headers.contains_key(ORIGIN) && !text(headers.get(ORIGIN)).is_some_and(same);
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let foreign_site = site.is_some_and(|site| ![&b"same-origin"[..], b"none"].contains(&site));
     if foreign_origin || foreign_site {
@@ -58,7 +60,9 @@ fn is_loopback(host: &str) -> bool {
         None => host.split(':').next().unwrap_or_default(),
     };
     name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -82,7 +86,10 @@ mod tests {
             assert!(allowed(&[("host", host), ("origin", &origin)]), "{host}");
         }
         assert!(allowed(&[]));
-        assert!(allowed(&[("host", "localhost"), ("sec-fetch-site", "none")]));
+        assert!(allowed(&[
+            ("host", "localhost"),
+            ("sec-fetch-site", "none")
+        ]));
     }
 
     #[test]

@@ -11,7 +11,11 @@ use crate::directory::{self, Link};
 use crate::problem::Problem;
 
 /// A file or directory without its entries.
-pub(crate) fn node(write: Option<&Cap>, read: Option<&Cap>, size: Option<u64>) -> (&'static str, Map<String, Value>) {
+pub(crate) fn node(
+    write: Option<&Cap>,
+    read: Option<&Cap>,
+    size: Option<u64>,
+) -> (&'static str, Map<String, Value>) {
     let mut about = Map::new();
     let strongest = write.or(read);
     let kind = match strongest {
@@ -34,10 +38,14 @@ pub(crate) fn node(write: Option<&Cap>, read: Option<&Cap>, size: Option<u64>) -
         ("ro_uri", read.map(ToString::to_string)),
         (
             "verify_uri",
-            strongest.and_then(Cap::to_verifier).map(|cap| cap.to_string()),
+            strongest
+                .and_then(Cap::to_verifier)
+                .map(|cap| cap.to_string()),
         ),
     ];
-    let present = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+    let present = texts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
     about.extend(present);
     (kind, about)
 }
@@ -101,7 +109,8 @@ pub(crate) fn links(text: &[u8]) -> Result<BTreeMap<String, Link>, Problem> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(BTreeMap::new());
     }
-    let wrong = |why: String| Problem::bad(format!("the children are not as they should be: {why}"));
+    let wrong =
+        |why: String| Problem::bad(format!("the children are not as they should be: {why}"));
     let children: BTreeMap<String, (String, Map<String, Value>)> =
         serde_json::from_slice(text).map_err(|e| wrong(e.to_string()))?;
     let link = |(name, (_, about)): (String, (String, Map<String, Value>))| {

@@ -27,7 +27,10 @@ pub(crate) fn listing(cap: &Cap, entries: &Entries) -> String {
         let link = utf8_percent_encode(name, PLAIN);
         let shown = escape(name);
         // Writing to a text does not fail.
-        let _ = writeln!(rows, "<li><a href=\"/uri/{here}/{link}\">{shown}{slash}</a></li>");
+        let _ = writeln!(
+            rows,
+            "<li><a href=\"/uri/{here}/{link}\">{shown}{slash}</a></li>"
+        );
     }
     page("Directory", &format!("<ul>\n{rows}</ul>"))
 }

@@ -31,15 +31,23 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Reply {
 /// JSON, as Tahoe's clients read it.
 pub(crate) fn json(value: &Value) -> Reply {
     let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
-    with_type(StatusCode::OK, "application/json; charset=utf-8", full(text))
+    with_type(
+        StatusCode::OK,
+        "application/json; charset=utf-8",
+        full(text),
+    )
 }
 
 /// A page for people.
 pub(crate) fn html(status: StatusCode, text: String) -> Reply {
     let mut reply = with_type(status, "text/html; charset=utf-8", full(text));
     // What the page shows are names that others chose.
-    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
-    reply.headers_mut().insert("content-security-policy", policy);
+    let policy = HeaderValue::from_static(
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    );
+    reply
+        .headers_mut()
+        .insert("content-security-policy", policy);
     reply
 }
 
@@ -56,6 +64,9 @@ pub(crate) fn with_type(status: StatusCode, kind: &'static str, body: Body) -> R
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
     reply
 }

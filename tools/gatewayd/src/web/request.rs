@@ -99,7 +99,9 @@ fn flag(name: &str, value: &str) -> Result<bool, Problem> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "t" | "1" | "on" => Ok(true),
         "false" | "f" | "0" | "off" => Ok(false),
-        _ => Err(Problem::bad(format!("the argument {name}= is neither true nor false"))),
+        _ => Err(Problem::bad(format!(
+            "the argument {name}= is neither true nor false"
+        ))),
     }
 }
 
@@ -126,10 +128,14 @@ pub(crate) fn names(path: &str) -> Result<Vec<String>, Problem> {
     }
     let names: Vec<&str> = path.split('/').collect();
     if names.len() > MAX_DEPTH {
-        return Err(Problem::bad(format!("a path has more than {MAX_DEPTH} names")));
+        return Err(Problem::bad(format!(
+            "a path has more than {MAX_DEPTH} names"
+        )));
     }
     if names.contains(&"") {
-        return Err(Problem::bad("a path has an empty name: two slashes in a row"));
+        return Err(Problem::bad(
+            "a path has an empty name: two slashes in a row",
+        ));
     }
     names.into_iter().map(decode).collect()
 }
@@ -157,7 +163,10 @@ mod tests {
 
     #[test]
     fn paths_are_taken_apart() {
-        assert_eq!(names("/uri/URI%3ALIT%3Aaa/b%20c/").unwrap(), ["uri", "URI:LIT:aa", "b c"]);
+        assert_eq!(
+            names("/uri/URI%3ALIT%3Aaa/b%20c/").unwrap(),
+            ["uri", "URI:LIT:aa", "b c"]
+        );
         assert_eq!(names("/").unwrap(), Vec::<String>::new());
         for bad in ["/uri//x", "/uri/%ff", &"/x".repeat(300)] {
             assert!(names(bad).is_err(), "{bad}");
@@ -167,10 +176,18 @@ mod tests {
     #[test]
     fn arguments_are_read() {
         let arguments = Arguments::parse("t=mkdir&name=a+b%2Bc&replace=only-files&x").unwrap();
-        assert_eq!((arguments.t(), arguments.need("name").unwrap()), ("mkdir", "a b+c"));
+        assert_eq!(
+            (arguments.t(), arguments.need("name").unwrap()),
+            ("mkdir", "a b+c")
+        );
         assert_eq!(arguments.replace().unwrap(), Replace::OnlyFiles);
         assert!(arguments.need("to_dir").is_err());
-        assert!(Arguments::parse("replace=perhaps").unwrap().replace().is_err());
+        assert!(
+            Arguments::parse("replace=perhaps")
+                .unwrap()
+                .replace()
+                .is_err()
+        );
         assert!(Arguments::parse("format=mdmf").unwrap().mutable().is_err());
         assert!(Arguments::parse(&"a&".repeat(65)).is_err());
     }

@@ -56,7 +56,10 @@ async fn try_answer(
             found.path.clear();
             get_file(engine, &found, &request, &arguments, name.as_deref()).await
         }
-        _ => Err(Problem::new(Reason::NotFound, "there is nothing at this address")),
+        _ => Err(Problem::new(
+            Reason::NotFound,
+            "there is nothing at this address",
+        )),
     }
 }
 
@@ -82,7 +85,10 @@ async fn welcome(
         "json" => reply::json(&status::as_tahoe(engine)),
         _ => {
             let text = page::escape(&status::in_words(engine));
-            reply::html(StatusCode::OK, page::page("Storage gateway", &format!("<pre>{text}</pre>")))
+            reply::html(
+                StatusCode::OK,
+                page::page("Storage gateway", &format!("<pre>{text}</pre>")),
+            )
         }
     })
 }
@@ -165,7 +171,9 @@ async fn get(
             content::send(engine, object, method, headers, arguments, name).await
         }
         ("", Cap::Unknown(_)) => Err(Problem::bad("this cap is of a kind that is not known")),
-        (other, _) => Err(Problem::bad(format!("GET with t={other} means nothing here"))),
+        (other, _) => Err(Problem::bad(format!(
+            "GET with t={other} means nothing here"
+        ))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use guifi_tahoe::cap::{Cap, Object};
 use hyper::body::Incoming;
-use hyper::header::{LOCATION, HeaderValue};
+use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, Request, StatusCode};
 use percent_encoding::utf8_percent_encode;
 
@@ -29,11 +29,15 @@ pub(crate) async fn answer(
         (&Method::PUT | &Method::POST, "mkdir") => {
             let text = children(engine, request).await?;
             if !text.iter().all(u8::is_ascii_whitespace) {
-                return Err(Problem::bad("t=mkdir takes no children: t=mkdir-with-children does"));
+                return Err(Problem::bad(
+                    "t=mkdir takes no children: t=mkdir-with-children does",
+                ));
             }
             // Directories have one format here; a wish for another is refused.
             if arguments.get("format").is_some() && !arguments.mutable()? {
-                return Err(Problem::bad("a directory of the format CHK is made by t=mkdir-immutable"));
+                return Err(Problem::bad(
+                    "a directory of the format CHK is made by t=mkdir-immutable",
+                ));
             }
             directory::create(engine, Default::default()).await?
         }
@@ -45,7 +49,11 @@ pub(crate) async fn answer(
             let text = children(engine, request).await?;
             directory::create_immutable(engine, json::links(&text)?).await?
         }
-        (method, t) => return Err(Problem::bad(format!("{method} with t={t} means nothing here"))),
+        (method, t) => {
+            return Err(Problem::bad(format!(
+                "{method} with t={t} means nothing here"
+            )));
+        }
     };
     Ok(reply::text(StatusCode::OK, made.to_string()))
 }

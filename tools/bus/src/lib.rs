@@ -14,6 +14,7 @@ mod mirror;
 mod peer;
 mod portal;
 mod registry;
+mod storage;
 
 pub use discovery::{DiscoveryAdminProxy, DiscoveryProxy};
 pub use dns::{DnsAdminProxy, DnsProxy};
@@ -24,6 +25,7 @@ pub use mirror::{MirrorAdminProxy, MirrorProxy};
 pub use peer::{PeerAdminProxy, PeerProxy};
 pub use portal::{PortalAdminProxy, PortalProxy, RefreshedStream};
 pub use registry::{RegistryAdminProxy, RegistryProviderProxy, RegistryProxy, watch_registry};
+pub use storage::{StorageAdminProxy, StorageProviderProxy, StorageProxy};
 
 use guifi_core::{Error, Kind};
 
@@ -64,6 +66,12 @@ pub const GATEWAY: Service = service(
 pub const MIRROR: Service = service("net.guifi.Mirror1", "/net/guifi/Mirror1", "guifi-mirrord");
 /// Data of guifi.net's portal.
 pub const PORTAL: Service = service("net.guifi.Portal1", "/net/guifi/Portal1", "guifi-portald");
+/// Storage server.
+pub const STORAGE: Service = service(
+    "net.guifi.Storage1",
+    "/net/guifi/Storage1",
+    "guifi-storaged",
+);
 
 const fn service(name: &'static str, path: &'static str, unit: &'static str) -> Service {
     Service { name, path, unit }

@@ -1,0 +1,7 @@
+//! `guifi-storaged`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    guifi_storaged::main()
+}

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::firewall::Firewall;
 
+mod gateway;
 pub(crate) mod peer;
 mod portal;
 mod updates;
@@ -72,6 +73,8 @@ pub(crate) struct Evidence {
     pub(crate) registry: Result<Value, String>,
     pub(crate) discovery: Result<Value, String>,
     pub(crate) dns: Result<Value, String>,
+    /// `None` where guifi-gatewayd is not installed.
+    pub(crate) gateway: Option<Result<Value, String>>,
     /// `None` where guifi-portald is not installed.
     pub(crate) portal: Option<Result<Value, String>>,
     /// What guifi-mirrord-apt says of packages and mirrors.
@@ -91,6 +94,7 @@ impl Default for Evidence {
             registry: unknown(),
             discovery: unknown(),
             dns: unknown(),
+            gateway: None,
             portal: None,
             updates: unknown(),
             disk: None,
@@ -131,6 +135,8 @@ pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
     }
     parts.push(part("discoveryd", &evidence.discovery, discovery));
     parts.push(part("dnsd", &evidence.dns, dns));
+    let gateway = evidence.gateway.iter();
+    parts.extend(gateway.map(|document| part(gateway::NAME, document, gateway::gateway)));
     let portal = evidence.portal.iter();
     parts.extend(portal.map(|document| part(portal::NAME, document, portal::portal)));
     parts.push(match &evidence.updates {

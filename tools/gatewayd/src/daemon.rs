@@ -1,13 +1,11 @@
 //! The daemon's life: start, serving, signals, end.
 
 use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use guifi_core::{Error, Kind, Root, notify};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -18,7 +16,7 @@ use crate::engine::{Engine, Parts};
 use crate::grid::Grid;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
-use crate::{bus, roster, web};
+use crate::{bus, roster, socket, web};
 
 /// Where the state is.
 pub(crate) const STATE: &str = "/var/lib/guifi/gatewayd";
@@ -75,8 +73,6 @@ async fn daemon(settings: Settings, root: &Root) -> Result<(), Error> {
         .iter()
         .chain([&bus, &keys])
         .for_each(JoinHandle::abort);
-    // A name that stays would be in the way of nobody, but says that somebody is here.
-    let _ = fs::remove_file(root.join(SOCKET));
     Ok(())
 }
 
@@ -101,9 +97,7 @@ fn engine(settings: Settings, root: &Root) -> Result<Engine, Error> {
 async fn open(engine: &Engine, root: &Root) -> Result<Vec<JoinHandle<()>>, Error> {
     let settings = engine.settings.borrow().clone();
     let places = Arc::new(Semaphore::new(settings.limits.connections));
-    let path = root.join(SOCKET);
-    let socket = bind(&path)
-        .map_err(|e| Error::failed(format!("cannot listen on {}: {e}", path.display())))?;
+    let socket = socket::listen(&root.join(SOCKET))?;
     let mut doors = vec![tokio::spawn(web::serve_unix(
         engine.clone(),
         socket,
@@ -121,21 +115,6 @@ async fn open(engine: &Engine, root: &Root) -> Result<Vec<JoinHandle<()>>, Error
         )));
     }
     Ok(doors)
-}
-
-/// A socket that every user of this machine may connect to: a cap is the authority.
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt as _;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
 }
 
 fn reload(engine: &Engine, root: &Root) {

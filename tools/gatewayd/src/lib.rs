@@ -19,6 +19,7 @@ mod problem;
 mod roster;
 mod secrets;
 mod server;
+mod socket;
 mod spool;
 mod status;
 mod upload;

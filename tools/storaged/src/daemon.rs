@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use guifi_core::{Error, Root, notify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::cli::Cli;
@@ -157,9 +158,18 @@ async fn serve(app: Arc<App>) {
             .map(|listener| over_tcp(&app.shop, &app.tls, &app.door, listener, now.connections));
         tokio::select! {
             _ = futures_util::future::join_all(served), if !listeners.is_empty() => {}
-            _ = settings.changed() => {}
+            () = otherwise(&mut settings, &now) => {}
             _ = joined.changed() => {}
             () = sleep(RETRY), if incomplete => {}
         }
     }
+}
+
+/// Waits until the configuration asks for another way of serving. What is under way goes on
+/// otherwise.
+async fn otherwise(settings: &mut watch::Receiver<Settings>, now: &Settings) {
+    let how = |s: &Settings| (s.listen.clone(), s.port, s.connections, s.standalone);
+    let changed = settings.wait_for(|new| how(new) != how(now)).await;
+    // The sender lives as long as the daemon.
+    drop(changed);
 }

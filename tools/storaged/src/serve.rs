@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -35,7 +36,7 @@ pub(crate) struct Bounds {
     pub(crate) idle: Duration,
 }
 
-/// Serves those who come over TCP, until dropped.
+/// Serves those who come over TCP, until dropped; their connections end with it.
 pub(crate) async fn over_tcp(
     shop: &Arc<Shop>,
     tls: &TlsAcceptor,
@@ -43,7 +44,9 @@ pub(crate) async fn over_tcp(
     listener: &TcpListener,
     bounds: Bounds,
 ) {
+    let mut inside = JoinSet::new();
     loop {
+        while inside.try_join_next().is_some() {}
         let (socket, client) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(e) => {
@@ -56,7 +59,7 @@ pub(crate) async fn over_tcp(
         // Those who find it full come back.
         if let Some(pass) = door.enter(client.ip().into(), bounds.connections) {
             let (shop, tls) = (shop.clone(), tls.clone());
-            tokio::spawn(async move {
+            inside.spawn(async move {
                 encrypted(&shop, &tls, socket, bounds.idle).await;
                 drop(pass);
             });

@@ -23,6 +23,8 @@ mod rebuild;
 mod scrub;
 pub mod space;
 mod sum;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod uploads;
 

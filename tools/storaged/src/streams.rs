@@ -8,6 +8,7 @@ use guifi_streams::{Client, ClientError, Listener, SOCKET, Stream, reset};
 use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::http::{Owner, Who};
@@ -74,10 +75,13 @@ async fn take(app: &Arc<App>, listener: Arc<Listener>) {
         return;
     }
     let mut joined = app.joined.subscribe();
+    // Who is inside is sent away when this box is no member any more.
+    let mut inside = JoinSet::new();
     loop {
+        while inside.try_join_next().is_some() {}
         tokio::select! {
             stream = coming.recv() => match stream {
-                Some(stream) => enter(app, stream),
+                Some(stream) => enter(app, stream, &mut inside),
                 None => break,
             },
             _ = joined.changed() => if !*joined.borrow_and_update() { break },
@@ -86,7 +90,7 @@ async fn take(app: &Arc<App>, listener: Arc<Listener>) {
     listener.close();
 }
 
-fn enter(app: &Arc<App>, stream: Stream) {
+fn enter(app: &Arc<App>, stream: Stream, inside: &mut JoinSet<()>) {
     let bounds = app.settings().connections;
     let pass = app
         .door
@@ -96,7 +100,7 @@ fn enter(app: &Arc<App>, stream: Stream) {
         return;
     };
     let app = app.clone();
-    tokio::spawn(async move {
+    inside.spawn(async move {
         match (
             owner(&app, &stream.peer.to_string()).await,
             asynchronous(&stream),

@@ -45,7 +45,10 @@ pub(super) fn write_new(
         io::copy(&mut old, &mut file)?;
     }
     for write in &vector.writes {
-        file.write_all_at(&write.data, write.offset)?;
+        // What would be cut off again is not written.
+        let room = usize::try_from(size.saturating_sub(write.offset)).unwrap_or(usize::MAX);
+        let data = write.data.get(..room).unwrap_or(&write.data);
+        file.write_all_at(data, write.offset)?;
     }
     file.set_len(size)?;
     file.sync_all()?;

@@ -10,8 +10,9 @@ pub(super) fn gateway(document: &Value) -> Part {
     let encoding = &document["encoding"];
     if let Some(error) = encoding["error"].as_str() {
         let reason = format!("files cannot be stored: {error}");
-        return Part::new(NAME, State::Degraded, reason)
-            .hint("apt install guifi-storaged, here or on other boxes; guifi-store grid import FILE");
+        return Part::new(NAME, State::Degraded, reason).hint(
+            "apt install guifi-storaged, here or on other boxes; guifi-store grid import FILE",
+        );
     }
     let servers = document["servers"].as_array();
     let servers: Vec<&Value> = servers.into_iter().flatten().collect();

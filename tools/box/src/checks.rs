@@ -9,6 +9,7 @@ use crate::firewall::Firewall;
 mod gateway;
 pub(crate) mod peer;
 mod portal;
+mod storage;
 mod updates;
 
 /// Less room than this, in bytes, and nothing new can be kept for long.
@@ -77,6 +78,8 @@ pub(crate) struct Evidence {
     pub(crate) gateway: Option<Result<Value, String>>,
     /// `None` where guifi-portald is not installed.
     pub(crate) portal: Option<Result<Value, String>>,
+    /// `None` where guifi-storaged is not installed.
+    pub(crate) storage: Option<Result<Value, String>>,
     /// What guifi-mirrord-apt says of packages and mirrors.
     pub(crate) updates: Result<Value, String>,
     /// Free bytes where the state is kept.
@@ -96,6 +99,7 @@ impl Default for Evidence {
             dns: unknown(),
             gateway: None,
             portal: None,
+            storage: None,
             updates: unknown(),
             disk: None,
             firewall: Firewall::NotSeen,
@@ -113,6 +117,7 @@ pub(crate) fn disk(root: &Root) -> Option<u64> {
         "/discoveryd",
         "/dnsd",
         "/portald",
+        "/storaged",
     ]
     .iter()
     .filter_map(|part| rustix::fs::statvfs(root.join(format!("/var/lib/guifi{part}"))).ok())
@@ -139,6 +144,8 @@ pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
     parts.extend(gateway.map(|document| part(gateway::NAME, document, gateway::gateway)));
     let portal = evidence.portal.iter();
     parts.extend(portal.map(|document| part(portal::NAME, document, portal::portal)));
+    let storage = evidence.storage.iter();
+    parts.extend(storage.map(|document| part(storage::NAME, document, storage::storage)));
     parts.push(match &evidence.updates {
         Ok(document) => updates::updates(document),
         Err(why) => {

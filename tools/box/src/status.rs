@@ -140,6 +140,9 @@ async fn gather() -> Evidence {
     if installed(&connection, guifi_bus::PORTAL).await {
         evidence.portal = Some(ask(guifi_bus::PORTAL).await);
     }
+    if installed(&connection, guifi_bus::STORAGE).await {
+        evidence.storage = Some(ask(guifi_bus::STORAGE).await);
+    }
     evidence
 }
 

@@ -33,12 +33,12 @@ impl Keys {
         }))
     }
 
-    /// Makes keys while there is room for them, one at a time, once the first was taken: a
-    /// gateway that only reads makes none.
+    /// Makes keys while there is room for them, one at a time, once somebody came: a gateway that
+    /// nobody uses makes none.
     pub(crate) async fn fill(self) {
         loop {
             self.0.wanted.notified().await;
-            while let Ok(place) = self.0.sender.reserve().await {
+            while let Ok(place) = self.0.sender.try_reserve() {
                 match tokio::task::spawn_blocking(KeyPair::generate).await {
                     Ok(Ok(key)) => place.send(key),
                     Ok(Err(e)) => {
@@ -52,12 +52,17 @@ impl Keys {
         }
     }
 
+    /// Somebody came.
+    pub(crate) fn wake(&self) {
+        self.0.wanted.notify_one();
+    }
+
     /// A key that nobody else gets.
     ///
     /// # Errors
     /// If none can be made.
     pub(crate) async fn take(&self) -> Result<KeyPair, Problem> {
-        self.0.wanted.notify_one();
+        self.wake();
         let ready = self.0.ready.lock().await.try_recv();
         match ready {
             Ok(key) => Ok(key),

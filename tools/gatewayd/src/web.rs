@@ -71,6 +71,7 @@ async fn attend(
         return;
     };
     let engine = engine.clone();
+    engine.keys.wake();
     tokio::spawn(async move {
         let idle = engine.settings.borrow().limits.idle;
         let service = service_fn(move |request: Request<Incoming>| {

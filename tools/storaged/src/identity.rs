@@ -114,7 +114,7 @@ impl Identity {
     pub fn tls(&self) -> Result<ServerConfig, Error> {
         let provider = rustls::crypto::ring::default_provider();
         let mut config = ServerConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&[&rustls::version::TLS13])
             .and_then(|builder| {
                 builder
                     .with_no_client_auth()

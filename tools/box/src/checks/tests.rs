@@ -16,6 +16,7 @@ fn healthy() -> Evidence {
         discovery: Ok(json!({"avahi": {"running": true}, "published": 1, "unhealthy": 0})),
         gateway: None,
         portal: None,
+        storage: None,
         dns: Ok(json!({"listen": [{"address": "127.0.0.1", "state": "listening"}]})),
         updates: Ok(json!({"pending": [], "broken": [], "error": null})),
         disk: Some(1 << 33),

@@ -185,6 +185,29 @@ fn open_uploads_are_bounded_and_take_space() {
 }
 
 #[test]
+fn an_upload_that_nobody_goes_on_with_is_dropped() {
+    use std::sync::atomic::Ordering::Relaxed;
+    let (_dir, store, account) = new();
+    assert_eq!(store.drop_idle(), None);
+    allocate(&store, account, 1, &[0, 1], 10);
+    let upload = store.upload(place(1, 0), secret("upload")).unwrap();
+    let file = store.open_upload(&upload).unwrap();
+    store.write(&upload, &file, 0, b"half").unwrap();
+    upload.touched.fetch_sub(29 * 60, Relaxed);
+    assert!(store.drop_idle().unwrap() <= 60);
+    assert_eq!(store.open_uploads(), 2);
+    upload.touched.fetch_sub(60, Relaxed);
+    let turn = upload.turn.try_lock().unwrap();
+    store.drop_idle();
+    assert_eq!(store.open_uploads(), 2, "somebody is writing");
+    drop(turn);
+    store.drop_idle();
+    assert_eq!(store.open_uploads(), 1);
+    assert_eq!(store.dirs.incoming.read_dir().unwrap().count(), 0);
+    assert_eq!(store.figures().pledged, 8192);
+}
+
+#[test]
 fn changes_need_every_test_and_the_write_enabler() {
     let (_dir, store, account) = new();
     let who = writer(account, "enabler");

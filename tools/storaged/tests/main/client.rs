@@ -205,7 +205,7 @@ pub(crate) fn upload() -> String {
     secret("upload-secret", b"upload")
 }
 
-fn answer(stream: &mut impl io::Read) -> io::Result<Answer> {
+pub(crate) fn answer(stream: &mut impl io::Read) -> io::Result<Answer> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -89,19 +89,25 @@ pub(crate) fn block_on<T>(task: impl Future<Output = T>) -> T {
 }
 
 /// The daemon on a bus of its own, with a stand-in for the registry.
-struct Town {
+pub(crate) struct Town {
     bus: Bus,
     book: Arc<Mutex<Book>>,
-    place: Place,
+    pub(crate) place: Place,
     registry: zbus::Connection,
 }
 
 impl Town {
     fn new(joined: bool) -> Self {
+        Self::with(joined, |_| ())
+    }
+
+    /// With something done before the daemon starts.
+    pub(crate) fn with(joined: bool, first: impl FnOnce(&Place)) -> Self {
         let (bus, book) = (Bus::new(), Arc::new(Mutex::new(Book::default())));
         book.lock().unwrap().joined = joined;
         let registry = serve(bus.address(), book.clone());
         let mut place = Place::on_bus(&bus.address(), "");
+        first(&place);
         place.spawn();
         Self {
             bus,
@@ -127,7 +133,7 @@ impl Town {
         self.book.lock().unwrap().record.clone()
     }
 
-    fn describe(&self) -> Option<Value> {
+    pub(crate) fn describe(&self) -> Option<Value> {
         block_on(async {
             let connection = self.bus.connect().await;
             let proxy = StorageProxy::new(&connection).await.unwrap();
@@ -156,7 +162,7 @@ fn serve(address: String, book: Arc<Mutex<Book>>) -> zbus::Connection {
     told.recv_timeout(SOON).unwrap()
 }
 
-fn wait<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + SOON;
     loop {
         if let Some(found) = probe() {

@@ -9,3 +9,4 @@ mod garbage;
 mod limits;
 mod place;
 mod protocol;
+mod streams;

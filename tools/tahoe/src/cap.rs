@@ -5,6 +5,7 @@
 //! `imm.`, which are checked against what the cap allows and dropped. A cap of a kind that is
 //! not known is carried along as it is.
 
+mod debug;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ pub const MAX_LENGTH: usize = 4096;
 pub const MAX_LITERAL: usize = 55;
 
 /// A capability.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Cap {
     /// Of a file.
     File(Object),
@@ -30,7 +31,7 @@ pub enum Cap {
 }
 
 /// What a file is kept in, and what may be done with it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Object {
     /// The file itself, at most [`MAX_LITERAL`] bytes when made by us.
     Literal(Vec<u8>),
@@ -47,7 +48,7 @@ pub enum Object {
 }
 
 /// Read capability of an immutable file.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Chk {
     /// Key of the file.
     pub key: Key,
@@ -82,7 +83,7 @@ pub enum Format {
 }
 
 /// Write capability of a mutable file.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Write {
     /// Layout of its shares.
     pub format: Format,
@@ -93,7 +94,7 @@ pub struct Write {
 }
 
 /// Read capability of a mutable file.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Read {
     /// Layout of its shares.
     pub format: Format,

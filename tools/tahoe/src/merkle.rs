@@ -1,6 +1,7 @@
 //! Hash trees. Leaves are filled up to a power of two; node 0 is the root, the children of node
 //! i are 2i+1 and 2i+2. Source: `src/allmydata/hashtree.py`.
 
+pub(crate) mod chain;
 #[cfg(test)]
 mod tests;
 

@@ -146,3 +146,23 @@ fn no_text_makes_the_parser_panic() {
         }
     });
 }
+
+#[test]
+fn a_log_does_not_show_keys() {
+    for text in samples().iter().filter(|text| !text.contains("-Verifier")) {
+        let cap: Cap = text.parse().unwrap();
+        let shown = format!("{cap:?}");
+        let key: [u8; 16] = crate::base32::decode_array(SHORT).unwrap();
+        let numbers = format!("{key:?}");
+        assert!(!shown.contains(&numbers[1..20]), "{shown}");
+        let verifier = cap.to_verifier().is_none_or(|verifier| {
+            let verifier = format!("{:?}", verifier.object().unwrap());
+            shown.contains(&verifier)
+        });
+        assert!(verifier, "{shown}");
+    }
+    assert_eq!(
+        format!("{:?}", "lafs://x".parse::<Cap>().unwrap()),
+        "Unknown(8 bytes)"
+    );
+}

@@ -5,7 +5,7 @@ use crate::aes::Stream;
 use crate::cap::{Chk, ChkVerifier};
 use crate::erasure::Code;
 use crate::hash::{Hash, Tagged, tagged};
-use crate::merkle::{self, Tree};
+use crate::merkle::{self, Tree, chain};
 use crate::{Error, Key, ShareNumber};
 
 /// Makes the blocks, and keeps the hashes of what it made: 32 bytes for each block.
@@ -204,14 +204,9 @@ impl Encoded {
         tail.extend_from_slice(self.ciphertext.nodes().as_flattened());
         tail.extend_from_slice(Tree::new(blocks).nodes().as_flattened());
         let total = self.blocks.len();
-        let mut chain = merkle::needed(total, number);
-        chain.push(merkle::leaf_node(total, number));
-        chain.sort_unstable();
-        for node in chain {
-            let hash = self.shares.nodes().get(node).copied().unwrap_or_default();
-            tail.extend_from_slice(&u16::try_from(node).unwrap_or_default().to_be_bytes());
-            tail.extend_from_slice(&hash);
-        }
+        let mut nodes = merkle::needed(total, number);
+        nodes.push(merkle::leaf_node(total, number));
+        tail.extend(chain::write(&self.shares, nodes));
         let length = (self.ueb.len() as u64).to_be_bytes();
         let field = length.len() - self.layout.length_field();
         tail.extend_from_slice(length.get(field..).unwrap_or(&length));

@@ -3,12 +3,11 @@
 use std::ops::Range;
 
 use super::Parameters;
-use crate::{Error, merkle};
+use crate::Error;
+use crate::merkle::{self, chain};
 
 /// Length of a hash in a tree, in bytes.
 pub(super) const HASH: u64 = 32;
-/// Length of an entry of the share chain, in bytes.
-pub(super) const LINK: u64 = 2 + HASH;
 /// Bytes of the version number.
 const VERSION: usize = 4;
 /// Numbers that follow it.
@@ -75,7 +74,7 @@ impl Layout {
         let plaintext_hashes = data + parameters.share_data();
         let ciphertext_hashes = plaintext_hashes + tree;
         let block_hashes = ciphertext_hashes + tree;
-        let chain = block_hashes + tree;
+        let chain_begin = block_hashes + tree;
         Self {
             width,
             block_size: parameters.segment_size() / encoding.needed() as u64,
@@ -84,8 +83,8 @@ impl Layout {
             plaintext_hashes,
             ciphertext_hashes,
             block_hashes,
-            chain,
-            ueb: chain + links * LINK,
+            chain: chain_begin,
+            ueb: chain_begin + links * chain::LINK as u64,
         }
     }
 

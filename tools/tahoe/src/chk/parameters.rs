@@ -29,8 +29,9 @@ impl Parameters {
     /// are more than 2^20.
     pub fn new(encoding: Encoding, size: u64, max_segment: u64) -> Result<Self, Error> {
         let needed = encoding.needed() as u64;
-        let segment_size = max_segment.min(size).next_multiple_of(needed);
-        Self::of_segments(encoding, size, segment_size)
+        // A number that cannot be rounded up is too large anyway.
+        let segment_size = max_segment.min(size).checked_next_multiple_of(needed);
+        Self::of_segments(encoding, size, segment_size.unwrap_or(u64::MAX))
     }
 
     /// A file in segments of this size, as its UEB has it.

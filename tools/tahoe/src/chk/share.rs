@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::decoder::Known;
 use super::encoder::block_hash;
-use super::layout::{HASH, LINK};
+use super::layout::HASH;
 use super::{Decoder, Layout, Parameters};
 use crate::hash::Hash;
-use crate::merkle::{self, Partial};
+use crate::merkle::{self, Partial, chain};
 use crate::{Error, ShareNumber};
 
 /// How many bytes of a share tell where the rest is.
@@ -193,16 +193,9 @@ impl Share {
     }
 
     fn take_chain(&mut self, known: &mut Known, bytes: &[u8]) -> Result<(), Error> {
-        let (links, rest) = bytes.as_chunks::<{ LINK as usize }>();
-        let link = |link: &[u8; LINK as usize]| {
-            let (index, hash) = link.split_first_chunk()?;
-            let index = u16::from_be_bytes(*index);
-            Some((usize::from(index), hash.try_into().ok()?))
-        };
-        let nodes: Option<Vec<(usize, Hash)>> = links.iter().map(link).collect();
-        let nodes = nodes.filter(|_| rest.is_empty());
         let wrong = Error::Corrupt("share chain");
-        known.shares.add(&nodes.ok_or(wrong.clone())?)?;
+        let nodes = chain::read(bytes).ok_or(wrong.clone())?;
+        known.shares.add(&nodes)?;
         let root = known.shares.leaf(usize::from(self.number));
         let root = *root.ok_or(wrong)?;
         if self.blocks.is_none() {

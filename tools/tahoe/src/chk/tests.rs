@@ -210,6 +210,9 @@ fn numbers_that_no_file_has_are_refused() {
     ] {
         assert!(Parameters::new(encoding, size, segment).is_err());
     }
+    // No multiple of 4 is as large as that.
+    let four = Encoding::new(4, 10).unwrap();
+    assert!(Parameters::new(four, u64::MAX, u64::MAX).is_err());
     for (needed, total) in [(0, 1), (2, 1), (1, 257)] {
         assert!(Encoding::new(needed, total).is_err());
     }

@@ -1,4 +1,4 @@
-//! The same sums by vector instructions: 32 bytes at a time by GFNI or AVX2, 16 by SSSE3.
+//! The same sums by vector instructions: vectors of 32 bytes by GFNI or AVX2, of 16 by SSSE3.
 //!
 //! Unsafe code stands here alone, for two reasons: a function that needs a processor feature may be
 //! called only where it was detected, and vectors are read and written through pointers. Every
@@ -81,27 +81,40 @@ const fn nibbles() -> [[[u8; 16]; 2]; 256] {
     nibbles
 }
 
-/// The 32 or 16 bytes of a block at a position; zeros if it ends before.
-fn part<const N: usize>(input: &[u8], at: usize) -> &[u8; N] {
-    let bytes = input.get(at..).and_then(|rest| rest.first_chunk());
-    bytes.unwrap_or(&[0; N])
+/// Vectors that are worked on at once: each number's constants serve for all of them.
+const TOGETHER: usize = 4;
+
+/// Vectors of a block from a position on; zeros if it ends before.
+fn part<const N: usize>(input: &[u8], at: usize) -> [&[u8; N]; TOGETHER] {
+    let bytes = input.get(at..).unwrap_or_default();
+    match bytes.as_chunks::<N>().0.first_chunk::<TOGETHER>() {
+        Some([a, b, c, d]) => [a, b, c, d],
+        None => [&[0; N]; TOGETHER],
+    }
 }
 
-/// Runs `step` for all whole vectors of the output, and the plain code for the rest.
+/// Runs `step` for all whole groups of vectors of the output, and the plain code for the rest.
 #[inline(always)]
-fn each_vector<const N: usize>(
+fn each_group<const N: usize>(
     row: &[u8],
     inputs: &[&[u8]],
     at: usize,
     output: &mut [u8],
-    mut step: impl FnMut(usize, &mut [u8; N]),
+    mut step: impl FnMut(usize, &mut [[u8; N]; TOGETHER]),
 ) {
-    let (vectors, rest) = output.as_chunks_mut::<N>();
-    let whole = vectors.len() * N;
-    for (i, vector) in vectors.iter_mut().enumerate() {
-        step(at + i * N, vector);
+    let (vectors, _) = output.as_chunks_mut::<N>();
+    let (groups, _) = vectors.as_chunks_mut::<TOGETHER>();
+    let mut whole = 0;
+    for group in groups {
+        step(at + whole, group);
+        whole += N * TOGETHER;
     }
-    plain(row, inputs, at + whole, rest);
+    plain(
+        row,
+        inputs,
+        at + whole,
+        output.get_mut(whole..).unwrap_or_default(),
+    );
 }
 
 #[target_feature(enable = "avx2")]
@@ -130,50 +143,62 @@ fn store16(bytes: &mut [u8; 16], vector: __m128i) {
 
 #[target_feature(enable = "avx2,gfni")]
 fn gfni(row: &[u8], inputs: &[&[u8]], at: usize, output: &mut [u8]) {
-    each_vector::<32>(row, inputs, at, output, |at, output| {
-        let mut sum = _mm256_setzero_si256();
+    each_group::<32>(row, inputs, at, output, |at, output| {
+        let mut sums = [_mm256_setzero_si256(); TOGETHER];
         for (&number, input) in row.iter().zip(inputs) {
             let matrix = _mm256_set1_epi64x(MATRICES[usize::from(number)].cast_signed());
-            let bytes = load32(part(input, at));
-            let product = _mm256_gf2p8affine_epi64_epi8::<0>(bytes, matrix);
-            sum = _mm256_xor_si256(sum, product);
+            for (sum, bytes) in sums.iter_mut().zip(part(input, at)) {
+                let product = _mm256_gf2p8affine_epi64_epi8::<0>(load32(bytes), matrix);
+                *sum = _mm256_xor_si256(*sum, product);
+            }
         }
-        store32(output, sum);
+        for (bytes, sum) in output.iter_mut().zip(sums) {
+            store32(bytes, sum);
+        }
     });
 }
 
 #[target_feature(enable = "avx2")]
 fn avx2_nibbles(row: &[u8], inputs: &[&[u8]], at: usize, output: &mut [u8]) {
     let mask = _mm256_set1_epi8(0x0f);
-    each_vector::<32>(row, inputs, at, output, |at, output| {
-        let mut sum = _mm256_setzero_si256();
+    each_group::<32>(row, inputs, at, output, |at, output| {
+        let mut sums = [_mm256_setzero_si256(); TOGETHER];
         for (&number, input) in row.iter().zip(inputs) {
             let [low, high] = &NIBBLES[usize::from(number)];
             let low = _mm256_broadcastsi128_si256(load16(low));
             let high = _mm256_broadcastsi128_si256(load16(high));
-            let bytes = load32(part(input, at));
-            let upper = _mm256_and_si256(_mm256_srli_epi64::<4>(bytes), mask);
-            let lower = _mm256_and_si256(bytes, mask);
-            sum = _mm256_xor_si256(sum, _mm256_shuffle_epi8(low, lower));
-            sum = _mm256_xor_si256(sum, _mm256_shuffle_epi8(high, upper));
+            for (sum, bytes) in sums.iter_mut().zip(part(input, at)) {
+                let bytes = load32(bytes);
+                let upper = _mm256_and_si256(_mm256_srli_epi64::<4>(bytes), mask);
+                let lower = _mm256_and_si256(bytes, mask);
+                *sum = _mm256_xor_si256(*sum, _mm256_shuffle_epi8(low, lower));
+                *sum = _mm256_xor_si256(*sum, _mm256_shuffle_epi8(high, upper));
+            }
         }
-        store32(output, sum);
+        for (bytes, sum) in output.iter_mut().zip(sums) {
+            store32(bytes, sum);
+        }
     });
 }
 
 #[target_feature(enable = "ssse3")]
 fn ssse3_nibbles(row: &[u8], inputs: &[&[u8]], at: usize, output: &mut [u8]) {
     let mask = _mm_set1_epi8(0x0f);
-    each_vector::<16>(row, inputs, at, output, |at, output| {
-        let mut sum = _mm_setzero_si128();
+    each_group::<16>(row, inputs, at, output, |at, output| {
+        let mut sums = [_mm_setzero_si128(); TOGETHER];
         for (&number, input) in row.iter().zip(inputs) {
             let [low, high] = &NIBBLES[usize::from(number)];
-            let bytes = load16(part(input, at));
-            let upper = _mm_and_si128(_mm_srli_epi64::<4>(bytes), mask);
-            let lower = _mm_and_si128(bytes, mask);
-            sum = _mm_xor_si128(sum, _mm_shuffle_epi8(load16(low), lower));
-            sum = _mm_xor_si128(sum, _mm_shuffle_epi8(load16(high), upper));
+            let (low, high) = (load16(low), load16(high));
+            for (sum, bytes) in sums.iter_mut().zip(part(input, at)) {
+                let bytes = load16(bytes);
+                let upper = _mm_and_si128(_mm_srli_epi64::<4>(bytes), mask);
+                let lower = _mm_and_si128(bytes, mask);
+                *sum = _mm_xor_si128(*sum, _mm_shuffle_epi8(low, lower));
+                *sum = _mm_xor_si128(*sum, _mm_shuffle_epi8(high, upper));
+            }
         }
-        store16(output, sum);
+        for (bytes, sum) in output.iter_mut().zip(sums) {
+            store16(bytes, sum);
+        }
     });
 }

@@ -9,12 +9,13 @@ use std::ops::Range;
 use header::Header;
 pub use publish::{encode, repair};
 
-use super::PublicKey;
+pub use super::Version;
+use super::{PublicKey, data_key};
 use crate::cap::{Format, Read, Verifier};
 use crate::erasure::Code;
-use crate::hash::{Hash, first16, pair, tagged};
-use crate::merkle::{Partial, Tree, leaf_node};
-use crate::{Encoding, Error, Key, ShareNumber, aes};
+use crate::hash::tagged;
+use crate::merkle::{Partial, Tree, chain, leaf_node};
+use crate::{Encoding, Error, ShareNumber, aes};
 
 /// Length of what a write is tested against: the beginning of a share, in bytes.
 pub const CHECKSTRING: usize = 57;
@@ -22,17 +23,6 @@ pub const CHECKSTRING: usize = 57;
 pub const MAX_LENGTH: usize = 32 << 20;
 /// How much of a share is worth reading first, in bytes: all of a small one.
 pub const FIRST_READ: u64 = 4000;
-/// Length of an entry of the share chain, in bytes.
-const LINK: usize = 34;
-
-/// Identity of a version. The newest has the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version {
-    /// Sequence number, from 1.
-    pub sequence: u64,
-    /// Root of the hash tree over the shares.
-    pub root: Hash,
-}
 
 /// A share that was verified.
 #[derive(Clone, Debug)]
@@ -99,14 +89,7 @@ impl Share {
         if self.part(&self.header.block_tree) != leaf {
             return Err(Error::Corrupt("block"));
         }
-        let (links, rest) = self.part(&self.header.chain).as_chunks::<LINK>();
-        let link = |link: &[u8; LINK]| {
-            let (index, hash) = link.split_first_chunk()?;
-            let index = u16::from_be_bytes(*index);
-            Some((usize::from(index), hash.try_into().ok()?))
-        };
-        let nodes: Option<Vec<(usize, Hash)>> = links.iter().map(link).collect();
-        let nodes = nodes.filter(|_| rest.is_empty());
+        let nodes = chain::read(self.part(&self.header.chain));
         let mut nodes = nodes.ok_or(Error::Corrupt("share chain"))?;
         let total = self.header.encoding.total();
         nodes.push((leaf_node(total, self.number.into()), leaf));
@@ -187,12 +170,6 @@ fn ciphertext(shares: &[Share]) -> Result<(&Share, Vec<u8>), Error> {
     let mut data = vec![0; header.block.len() * header.encoding.needed()];
     Code::new(header.encoding).decode(&blocks, &mut data)?;
     Ok((first, data))
-}
-
-/// The key that a version is encrypted with.
-fn data_key(readkey: &Key, salt: &[u8; 16]) -> Key {
-    let tag = b"allmydata_mutable_readkey_to_datakey_v1";
-    first16(&pair(tag, salt, readkey))
 }
 
 /// The tree over the one block; over none if the file is empty.

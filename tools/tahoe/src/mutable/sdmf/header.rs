@@ -2,14 +2,17 @@
 
 use std::ops::Range;
 
-use super::{LINK, MAX_LENGTH, Version};
+use super::MAX_LENGTH;
+use crate::merkle::chain::LINK;
 use crate::mutable::keys::SIGNATURE;
+use crate::mutable::{Version, take};
 use crate::{Encoding, Error};
 
 /// Length, in bytes.
 pub(super) const LENGTH: usize = 107;
 /// How much of it is signed, in bytes.
 pub(super) const SIGNED: usize = 75;
+const CUT: Error = Error::Malformed("mutable share", "cut");
 /// Longest public or private key, in bytes.
 const MAX_KEY: usize = 4096;
 
@@ -32,18 +35,18 @@ pub(super) struct Header {
 impl Header {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let mut rest = bytes;
-        let [0] = take(&mut rest)? else {
+        let [0] = take(&mut rest).ok_or(CUT)? else {
             return Err(malformed("not SDMF"));
         };
         let version = Version {
-            sequence: u64::from_be_bytes(take(&mut rest)?),
-            root: take(&mut rest)?,
+            sequence: u64::from_be_bytes(take(&mut rest).ok_or(CUT)?),
+            root: take(&mut rest).ok_or(CUT)?,
         };
-        let salt = take(&mut rest)?;
-        let [needed, total] = take(&mut rest)?;
+        let salt = take(&mut rest).ok_or(CUT)?;
+        let [needed, total] = take(&mut rest).ok_or(CUT)?;
         let encoding = Encoding::new(needed.into(), total.into())?;
-        let segment = size(u64::from_be_bytes(take(&mut rest)?));
-        let length = size(u64::from_be_bytes(take(&mut rest)?));
+        let segment = size(u64::from_be_bytes(take(&mut rest).ok_or(CUT)?));
+        let length = size(u64::from_be_bytes(take(&mut rest).ok_or(CUT)?));
         if length > MAX_LENGTH {
             return Err(malformed("contents of more than 32 MiB"));
         }
@@ -52,9 +55,9 @@ impl Header {
         }
         let mut next = |begin: usize, wide: bool| {
             let end = if wide {
-                size(u64::from_be_bytes(take(&mut rest)?))
+                size(u64::from_be_bytes(take(&mut rest).ok_or(CUT)?))
             } else {
-                size(u32::from_be_bytes(take(&mut rest)?).into())
+                size(u32::from_be_bytes(take(&mut rest).ok_or(CUT)?).into())
             };
             if end < begin {
                 return Err(malformed("its parts overlap"));
@@ -109,12 +112,6 @@ impl Header {
     pub(super) fn end(&self) -> u64 {
         self.encrypted_key.end as u64
     }
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Error> {
-    let (first, after) = rest.split_first_chunk().ok_or(malformed("cut"))?;
-    *rest = after;
-    Ok(*first)
 }
 
 fn size(number: u64) -> usize {

@@ -3,12 +3,12 @@
 use openssl::rand::rand_bytes;
 
 use super::header::{Header, LENGTH};
-use super::{LINK, MAX_LENGTH, Share, Version, block_tree, ciphertext, common_key, data_key};
+use super::{MAX_LENGTH, Share, block_tree, ciphertext, common_key};
 use crate::cap::{Format, Verifier};
 use crate::erasure::Code;
 use crate::hash::Hash;
-use crate::merkle::{self, Tree};
-use crate::mutable::KeyPair;
+use crate::merkle::{self, Tree, chain};
+use crate::mutable::{KeyPair, Version, data_key};
 use crate::{Encoding, Error, aes};
 
 /// The shares, by number, of a new version.
@@ -138,15 +138,7 @@ impl Blocks {
 
     /// What leads from a share to the root, its own leaf left out, in order.
     fn chain(&self, share: usize) -> Vec<u8> {
-        let mut nodes = merkle::needed(self.leaves.len(), share);
-        nodes.sort_unstable();
-        let mut chain = Vec::with_capacity(nodes.len() * LINK);
-        for node in nodes {
-            let hash = self.tree.nodes().get(node).copied().unwrap_or_default();
-            chain.extend_from_slice(&u16::try_from(node).unwrap_or_default().to_be_bytes());
-            chain.extend_from_slice(&hash);
-        }
-        chain
+        chain::write(&self.tree, merkle::needed(self.leaves.len(), share))
     }
 }
 

@@ -15,7 +15,7 @@ use guifi_streams::Key;
 use guifi_tahoe::announcement::{Announcement, Nurl, servers_yaml};
 use guifi_tahoe::{StorageIndex, placement};
 
-use crate::server::{Dial, Peer, Server, Tcp};
+use crate::server::{Dial, Either, Peer, Server, Tcp};
 
 pub(crate) use book::list;
 pub(crate) use yaml::{MAX_BYTES, parse};
@@ -87,31 +87,20 @@ impl Grid {
         *self.servers.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
-    /// A server that can be reached; by TCP if it says how, else by a stream.
+    /// A server that can be reached: by TCP if it says how, or by a stream to its box.
     fn server(&self, about: About) -> Option<Server> {
-        let (dial, swissnum): (Box<dyn Dial>, String) = match (about.nurls.first(), about.owner) {
-            (Some(nurl), _) => {
-                let host = if nurl.host.contains(':') {
-                    format!("[{}]", nurl.host)
-                } else {
-                    nurl.host.clone()
-                };
-                match Tcp::new(format!("{host}:{}", nurl.port), nurl.hash) {
-                    Ok(tcp) => (Box::new(tcp), nurl.swissnum.clone()),
-                    Err(e) => {
-                        log::warn!("cannot use server {}: {e}; left out", about.id);
-                        return None;
-                    }
-                }
-            }
-            (None, Some(owner)) => {
-                let peer = Peer::new(self.peerd.clone(), owner, OPEN);
-                // The box's key is what gives access.
-                (Box::new(peer), String::new())
-            }
+        // A stream needs no swissnum: the box's key is what gives access.
+        let swissnum = about.nurls.first().map(|nurl| nurl.swissnum.clone());
+        let tcp = about.nurls.first().and_then(|nurl| tcp(&about.id, nurl));
+        let stream = about
+            .owner
+            .map(|owner| Box::new(Peer::new(self.peerd.clone(), owner, OPEN)) as Box<dyn Dial>);
+        let dial = match (tcp, stream) {
+            (Some(tcp), Some(stream)) => Box::new(Either::new(tcp, stream)),
+            (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return None,
         };
-        Some(Server::new(about, dial, &swissnum))
+        Some(Server::new(about, dial, &swissnum.unwrap_or_default()))
     }
 
     /// The servers in the order that all clients have for a file.
@@ -119,6 +108,22 @@ impl Grid {
         let mut servers = self.servers();
         servers.sort_by_cached_key(|server| placement::rank(index, &server.about.seed));
         servers
+    }
+}
+
+/// The way by TCP.
+fn tcp(id: &str, nurl: &Nurl) -> Option<Box<dyn Dial>> {
+    let host = if nurl.host.contains(':') {
+        format!("[{}]", nurl.host)
+    } else {
+        nurl.host.clone()
+    };
+    match Tcp::new(format!("{host}:{}", nurl.port), nurl.hash) {
+        Ok(tcp) => Some(Box::new(tcp)),
+        Err(e) => {
+            log::warn!("cannot use server {id}: {e}; left out");
+            None
+        }
     }
 }
 

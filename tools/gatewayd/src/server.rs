@@ -24,7 +24,7 @@ pub(crate) use body::Pieces;
 pub(crate) use failure::Failure;
 pub(crate) use health::Health;
 
-pub(crate) use wire::{Dial, Peer, Tcp};
+pub(crate) use wire::{Dial, Either, Peer, Tcp};
 
 use pool::Pool;
 use request::{Ask, Secret};

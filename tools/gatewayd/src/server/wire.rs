@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -12,6 +13,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::tls;
@@ -106,6 +108,52 @@ impl Dial for Peer {
     }
 }
 
+/// One way, and another where the first leads nowhere: a box behind a NAT announces an address
+/// that only some reach.
+#[derive(Debug)]
+pub(crate) struct Either {
+    first: Box<dyn Dial>,
+    second: Box<dyn Dial>,
+    /// Which of them led there last.
+    is_second: AtomicBool,
+}
+
+/// How long the first way may take while there is another.
+const HASTE: Duration = Duration::from_secs(3);
+
+impl Either {
+    pub(crate) fn new(first: Box<dyn Dial>, second: Box<dyn Dial>) -> Self {
+        Self {
+            first,
+            second,
+            is_second: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Dial for Either {
+    fn dial(&self) -> BoxFuture<'_, io::Result<Box<dyn Wire>>> {
+        Box::pin(async {
+            let is_second = self.is_second.load(Ordering::Relaxed);
+            let (best, other) = if is_second {
+                (&self.second, &self.first)
+            } else {
+                (&self.first, &self.second)
+            };
+            let why = match timeout(HASTE, best.dial()).await {
+                Ok(Ok(wire)) => return Ok(wire),
+                Ok(Err(e)) => e,
+                Err(_) => io::Error::new(io::ErrorKind::TimedOut, "no connection in time"),
+            };
+            let Ok(wire) = other.dial().await else {
+                return Err(why);
+            };
+            self.is_second.store(!is_second, Ordering::Relaxed);
+            Ok(wire)
+        })
+    }
+}
+
 /// Keeps the stream's control connection for as long as its socket is used.
 struct Held {
     socket: UnixStream,
@@ -143,5 +191,36 @@ impl AsyncWrite for Held {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<io::Result<()>> {
         std::pin::Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A way that leads somewhere or nowhere.
+    #[derive(Debug)]
+    struct Way(bool);
+
+    impl Dial for Way {
+        fn dial(&self) -> BoxFuture<'_, io::Result<Box<dyn Wire>>> {
+            Box::pin(async {
+                if self.0 {
+                    return Ok(Box::new(tokio::io::duplex(1).0) as Box<dyn Wire>);
+                }
+                Err(io::ErrorKind::ConnectionRefused.into())
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_way_that_leads_there_is_remembered() {
+        let either = |a, b| Either::new(Box::new(Way(a)), Box::new(Way(b)));
+        let way = either(false, true);
+        assert!(way.dial().await.is_ok() && way.is_second.load(Ordering::Relaxed));
+        assert!(way.dial().await.is_ok() && way.is_second.load(Ordering::Relaxed));
+        let none = either(false, false);
+        assert!(none.dial().await.is_err() && !none.is_second.load(Ordering::Relaxed));
     }
 }

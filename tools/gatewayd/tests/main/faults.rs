@@ -110,7 +110,9 @@ fn shares_of_a_lost_server_are_made_anew_on_another() {
     let bytes = noise(1_500_000, 7);
     let cap = gateway.put(&bytes);
     let root = gateway.ask("POST", "/uri?t=mkdir", b"").ok();
-    gateway.ask("PUT", &format!("/uri/{root}/x?t=uri"), cap.as_bytes()).ok();
+    gateway
+        .ask("PUT", &format!("/uri/{root}/x?t=uri"), cap.as_bytes())
+        .ok();
     grid.servers[4].start();
     grid.servers[0].kill();
     for cap in [&cap, &root] {
@@ -119,7 +121,10 @@ fn shares_of_a_lost_server_are_made_anew_on_another() {
             let repaired = gateway.ask("POST", &path, b"").json();
             (repaired["post-repair-results"]["results"]["healthy"] == true).then_some(repaired)
         });
-        assert_eq!(repaired["post-repair-results"]["results"]["count-shares-good"], 4);
+        assert_eq!(
+            repaired["post-repair-results"]["results"]["count-shares-good"],
+            4
+        );
     }
     // The verify cap is enough to repair, and the new share is a good one.
     grid.servers[1].kill();

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::firewall::Firewall;
 
+mod gateway;
 pub(crate) mod peer;
 mod portal;
 mod storage;
@@ -73,6 +74,8 @@ pub(crate) struct Evidence {
     pub(crate) registry: Result<Value, String>,
     pub(crate) discovery: Result<Value, String>,
     pub(crate) dns: Result<Value, String>,
+    /// `None` where guifi-gatewayd is not installed.
+    pub(crate) gateway: Option<Result<Value, String>>,
     /// `None` where guifi-portald is not installed.
     pub(crate) portal: Option<Result<Value, String>>,
     /// `None` where guifi-storaged is not installed.
@@ -94,6 +97,7 @@ impl Default for Evidence {
             registry: unknown(),
             discovery: unknown(),
             dns: unknown(),
+            gateway: None,
             portal: None,
             storage: None,
             updates: unknown(),
@@ -136,6 +140,8 @@ pub(crate) fn all(evidence: &Evidence) -> Vec<Part> {
     }
     parts.push(part("discoveryd", &evidence.discovery, discovery));
     parts.push(part("dnsd", &evidence.dns, dns));
+    let gateway = evidence.gateway.iter();
+    parts.extend(gateway.map(|document| part(gateway::NAME, document, gateway::gateway)));
     let portal = evidence.portal.iter();
     parts.extend(portal.map(|document| part(portal::NAME, document, portal::portal)));
     let storage = evidence.storage.iter();

@@ -134,6 +134,9 @@ async fn gather() -> Evidence {
     evidence.registry = ask(guifi_bus::REGISTRY).await;
     evidence.discovery = ask(guifi_bus::DISCOVERY).await;
     evidence.dns = ask(guifi_bus::DNS).await;
+    if installed(&connection, guifi_bus::GATEWAY).await {
+        evidence.gateway = Some(ask(guifi_bus::GATEWAY).await);
+    }
     if installed(&connection, guifi_bus::PORTAL).await {
         evidence.portal = Some(ask(guifi_bus::PORTAL).await);
     }

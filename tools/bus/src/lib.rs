@@ -7,6 +7,7 @@ pub mod avahi;
 mod discovery;
 mod dns;
 mod error;
+mod gateway;
 pub mod instance;
 mod lines;
 mod mirror;
@@ -18,6 +19,7 @@ mod storage;
 pub use discovery::{DiscoveryAdminProxy, DiscoveryProxy};
 pub use dns::{DnsAdminProxy, DnsProxy};
 pub use error::{Failure, error, is_waiting};
+pub use gateway::{GatewayAdminProxy, GatewayProxy};
 pub use lines::{each_line, read_lines, sealed_file};
 pub use mirror::{MirrorAdminProxy, MirrorProxy};
 pub use peer::{PeerAdminProxy, PeerProxy};
@@ -54,6 +56,12 @@ pub const DISCOVERY: Service = service(
 );
 /// Name service.
 pub const DNS: Service = service("net.guifi.Dns1", "/net/guifi/Dns1", "guifi-dnsd");
+/// Gateway to the storage grid.
+pub const GATEWAY: Service = service(
+    "net.guifi.Gateway1",
+    "/net/guifi/Gateway1",
+    "guifi-gatewayd",
+);
 /// Mirror of the package repository.
 pub const MIRROR: Service = service("net.guifi.Mirror1", "/net/guifi/Mirror1", "guifi-mirrord");
 /// Data of guifi.net's portal.

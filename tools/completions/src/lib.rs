@@ -41,6 +41,7 @@ pub fn commands() -> Vec<Command> {
         guifi_discoveryd::cli::Publish::command(),
         guifi_registryd::cli::Command::command(),
         guifi_box::cli::Status::command(),
+        guifi_gatewayd::cli::Command::command(),
         guifi_discoveryd::cli::Unpublish::command(),
     ]
 }

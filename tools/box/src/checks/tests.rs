@@ -14,6 +14,7 @@ fn healthy() -> Evidence {
             "community_time_offset_ms": 12}),
         ),
         discovery: Ok(json!({"avahi": {"running": true}, "published": 1, "unhealthy": 0})),
+        gateway: None,
         portal: None,
         storage: None,
         dns: Ok(json!({"listen": [{"address": "127.0.0.1", "state": "listening"}]})),

@@ -212,7 +212,7 @@ def main():
     if options.clean:
         clean()
     # What the tests of the crates need: a bus daemon of their own, and the build.
-    need("build-essential", "pkg-config", "libsqlite3-dev", "dbus-daemon")
+    need("build-essential", "pkg-config", "libsqlite3-dev", "libssl-dev", "dbus-daemon")
     context = Context(options.long)
     status = 1
     try:

@@ -158,10 +158,10 @@ fn import(bus: &Bus, daemon: &Daemon, file: &str) {
 
 #[test]
 fn zones_of_the_portal_are_served_also_when_its_daemon_is_gone() {
-    const DOMAINS: &str = include_str!("../../../tests/fixtures/portal/domains.xml");
+    const DOMAINS: &str = include_str!("../../../../tests/fixtures/portal/domains.xml");
     let bus = Bus::new();
     let config = "listen = ['127.0.0.1']\n[portal]\nservice = 9503\nreverse = true\n";
-    const IPS: &str = include_str!("../../../tests/fixtures/portal/ips.xml");
+    const IPS: &str = include_str!("../../../../tests/fixtures/portal/ips.xml");
     let files = [
         ("/var/lib/guifi/portald/.keep", ""),
         ("/domains.xml", DOMAINS),

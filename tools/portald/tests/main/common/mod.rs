@@ -17,11 +17,11 @@ use serde_json::Value;
 /// Long enough for anything that should happen at all.
 pub const SOON: Duration = Duration::from_secs(40);
 
-pub const DETAIL: &str = include_str!("../../../../tests/fixtures/portal/detail.xml");
-pub const DOMAINS: &str = include_str!("../../../../tests/fixtures/portal/domains.xml");
-pub const IPS: &str = include_str!("../../../../tests/fixtures/portal/ips.xml");
-pub const PROXIES: &str = include_str!("../../../../tests/fixtures/portal/csvproxy.csv");
-pub const FEDERATION: &str = include_str!("../../../../tests/fixtures/portal/federation.txt");
+pub const DETAIL: &str = include_str!("../../../../../tests/fixtures/portal/detail.xml");
+pub const DOMAINS: &str = include_str!("../../../../../tests/fixtures/portal/domains.xml");
+pub const IPS: &str = include_str!("../../../../../tests/fixtures/portal/ips.xml");
+pub const PROXIES: &str = include_str!("../../../../../tests/fixtures/portal/csvproxy.csv");
+pub const FEDERATION: &str = include_str!("../../../../../tests/fixtures/portal/federation.txt");
 
 /// Waits until `check` gives something.
 pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {

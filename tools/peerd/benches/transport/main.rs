@@ -3,7 +3,8 @@
 //! member notices while another floods. Run it by `tests/bench/transport`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
-#[path = "../../tests/bed/mod.rs"]
+#[path = "../../tests/main/bed/mod.rs"]
+#[allow(dead_code)] // the benchmark uses its part
 mod bed;
 mod drive;
 mod flood;

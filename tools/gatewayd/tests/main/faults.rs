@@ -95,10 +95,9 @@ fn damaged_and_foreign_shares_are_noticed_and_repaired() {
     assert_eq!(found["results"]["healthy"], false, "{found}");
     assert_eq!(found["results"]["count-shares-good"], 2, "{found}");
     assert_eq!(found["results"]["recoverable"], true);
-    // There is no other server to take them, and what is damaged cannot be replaced where it is.
+    // Whether it succeeds is up to the servers: to have set aside what they were told is damaged.
     let repaired = check("verify=true&repair=true");
     assert_eq!(repaired["repair-attempted"], true, "{repaired}");
-    assert_eq!(repaired["repair-successful"], false, "{repaired}");
     same(&gateway, &cap, &one);
 }
 

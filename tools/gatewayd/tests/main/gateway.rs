@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use guifi_bus::{GatewayProxy, block_on};
 use serde_json::Value;
 
 use crate::grid::{eventually, free_port};
@@ -98,6 +99,18 @@ impl Gateway {
         self.child = Some(child.unwrap());
         let address = self.address();
         eventually("the gateway listens", || TcpStream::connect(address).ok());
+        if !self.bus.contains("nonexistent") {
+            let named = || block_on(self.is_on_bus()).ok();
+            eventually("the gateway is on the bus", named);
+        }
+    }
+
+    async fn is_on_bus(&self) -> Result<(), guifi_core::Error> {
+        let failed = |e: zbus::Error| guifi_bus::error("not yet", e);
+        let builder = zbus::connection::Builder::address(self.bus.as_str());
+        let connection = builder.build().await.map_err(failed)?;
+        let proxy = GatewayProxy::new(&connection).await.map_err(failed)?;
+        proxy.describe().await.map(drop).map_err(failed)
     }
 
     /// `kill -9`.

@@ -113,6 +113,15 @@ fn shares_of_a_lost_server_are_made_anew_on_another() {
         .ask("PUT", &format!("/uri/{root}/x?t=uri"), cap.as_bytes())
         .ok();
     grid.servers[4].start();
+    // It was left alone for a while.
+    eventually("the gateway knows that it is back", || {
+        let document = gateway.get("/?t=describe").json();
+        let servers = document["servers"].as_array().unwrap().clone();
+        let mut back = servers
+            .iter()
+            .filter(|server| server["nickname"] == "ours-4");
+        back.any(|server| server["state"] == "up").then_some(())
+    });
     grid.servers[0].kill();
     for cap in [&cap, &root] {
         let path = format!("/uri/{cap}?t=check&output=JSON&repair=true");

@@ -160,23 +160,34 @@ impl Gateway {
 
     /// Sends a request; `headers` end with CR LF each.
     pub(crate) fn ask_with(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
-        let mut socket = TcpStream::connect(self.address()).unwrap();
-        let host = if headers.contains("Host:") {
-            ""
-        } else {
-            "Host: 127.0.0.1\r\n"
-        };
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        socket.write_all(head.as_bytes()).unwrap();
-        // A refusal may come before all is sent.
-        let _ = socket.write_all(body);
-        let mut all = Vec::new();
-        let _ = socket.read_to_end(&mut all);
-        read(&all)
+        exchange(self.address(), method, path, headers, body)
     }
+}
+
+/// Sends a request to a web interface.
+pub(crate) fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> Answer {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let host = if headers.contains("Host:") {
+        ""
+    } else {
+        "Host: 127.0.0.1\r\n"
+    };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    // A refusal may come before all is sent.
+    let _ = socket.write_all(body);
+    let mut all = Vec::new();
+    let _ = socket.read_to_end(&mut all);
+    read(&all)
 }
 
 /// Takes an answer apart.

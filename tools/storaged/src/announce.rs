@@ -31,7 +31,8 @@ pub(crate) fn announcement(app: &App) -> Announcement {
         port: settings.port,
         swissnum: app.identity.swissnum.clone(),
     };
-    let key = own.key.parse().ok().filter(|_| own.joined);
+    let key = own.key.filter(|_| own.joined);
+    let key = key.and_then(|key| key.parse().ok());
     let step = (figures.given / STEPS).max(1);
     Announcement {
         server: ServerId(key.map_or(app.identity.own, |Key(key)| key)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 use guifi_bus::{Failure, STORAGE};
 use guifi_core::Error;
+use guifi_streams::Key;
 use guifi_tahoe::announcement::KIND;
 use tokio::time::{sleep, timeout};
 use zbus::{Connection, connection, interface};
@@ -50,11 +51,10 @@ impl Provider {
     /// The account of this box itself, for its own gateway.
     async fn account(&self) -> Result<String, Failure> {
         let own = self.0.state().own.clone().unwrap_or_default();
-        let key = match own.joined {
-            true => own.key,
-            false => guifi_tahoe::base32::encode(&self.0.identity.own),
-        };
-        let owner = streams::owner(&self.0, &key).await.map_err(failure)?;
+        let key = own.key.filter(|_| own.joined);
+        let key = key.and_then(|key| key.parse().ok());
+        let key = key.unwrap_or(Key(self.0.identity.own));
+        let owner = streams::owner(&self.0, key).await.map_err(failure)?;
         Ok(owner.document)
     }
 }

@@ -38,13 +38,14 @@ struct WrittenLimits {
     idle_seconds: u32,
     uploads: usize,
     uploads_per_account: usize,
+    uploads_per_client: usize,
     leases_per_account: u64,
     receive_mbit: u32,
     send_mbit: u32,
 }
 
 /// Every key with its table, for the manual.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 19] = [
     "space",
     "reserved",
     "nickname",
@@ -60,6 +61,7 @@ pub const KEYS: [&str; 18] = [
     "limits.idle_seconds",
     "limits.uploads",
     "limits.uploads_per_account",
+    "limits.uploads_per_client",
     "limits.leases_per_account",
     "limits.receive_mbit",
     "limits.send_mbit",
@@ -86,11 +88,12 @@ impl Default for Written {
 impl Default for WrittenLimits {
     fn default() -> Self {
         Self {
-            connections: 128,
-            per_client: 32,
+            connections: 256,
+            per_client: 64,
             idle_seconds: 60,
             uploads: 4096,
             uploads_per_account: 2048,
+            uploads_per_client: 512,
             leases_per_account: 1_000_000,
             receive_mbit: 0,
             send_mbit: 0,
@@ -173,7 +176,11 @@ impl Settings {
                 reserved,
             },
             limits: Limits {
-                uploads: [limits.uploads, limits.uploads_per_account],
+                uploads: [
+                    limits.uploads,
+                    limits.uploads_per_account,
+                    limits.uploads_per_client,
+                ],
                 leases: limits.leases_per_account,
             },
             nickname: Some(written.nickname).filter(|name| !name.is_empty()),

@@ -15,10 +15,12 @@ mod route;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use guifi_streams::Key;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::door::Client;
 use crate::pace::Pace;
 use crate::pulse::Pulse;
 use crate::store::{self, Account, Fault, Store};
@@ -29,15 +31,15 @@ use reply::Refusal;
 use route::Route;
 
 /// Memory for bodies of changes to mutable shares, in KiB.
-const MEMORY_KIB: usize = 64 << 10;
+const MEMORY_KIB: usize = 128 << 10;
 /// Changes that are made at once.
 const CHANGES: usize = 2;
 
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(crate) enum Who {
-    /// Who shows the swissnum of an account.
-    Bearer,
+    /// Who shows the swissnum of an account, from somewhere.
+    Bearer(Client),
     /// A box, whose key is proven.
     Owner(Arc<Owner>),
 }
@@ -45,10 +47,22 @@ pub(crate) enum Who {
 /// An account that belongs to a key.
 #[derive(Debug)]
 pub(crate) struct Owner {
+    /// The key.
+    pub(crate) key: Key,
     /// Its account.
     pub(crate) account: Account,
     /// What opens it over TCP, and where: the answer to `GET /guifi/v1/account`.
     pub(crate) document: String,
+}
+
+impl Who {
+    /// Whom to count.
+    fn client(&self) -> Client {
+        match self {
+            Self::Bearer(client) => *client,
+            Self::Owner(owner) => Client::Key(owner.key),
+        }
+    }
 }
 
 /// What happened since the start.
@@ -104,6 +118,7 @@ impl Shop {
         pulse: &Pulse,
     ) -> Response<Content> {
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        let _work = pulse.work();
         let answered = self.try_answer(who, request, pulse).await;
         answered.unwrap_or_else(|refusal| {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +166,10 @@ impl Shop {
                 headers::none(headers)?;
                 self.corrupt(kind, place, account, request, pulse).await
             }
-            Route::Allocate(index) => self.allocate(index, account, request, pulse).await,
+            Route::Allocate(index) => {
+                let who = (account, who.client());
+                self.allocate(index, who, request, pulse).await
+            }
             Route::Write(place) => self.write(place, request, pulse).await,
             Route::Abort(place) => self.abort(place, headers).await,
             Route::Change(index) => self.change(index, account, request, pulse).await,
@@ -162,7 +180,7 @@ impl Shop {
     fn admit(&self, who: &Who, request: &Request<Incoming>) -> Result<Account, Refusal> {
         match who {
             Who::Owner(owner) => Ok(owner.account),
-            Who::Bearer => headers::swissnum(request.headers())
+            Who::Bearer(_) => headers::swissnum(request.headers())
                 .and_then(|swissnum| self.store.account(&swissnum))
                 .ok_or(Refusal::Unauthorized),
         }

@@ -14,7 +14,8 @@ use zbus::Connection;
 #[serde(default)]
 pub(crate) struct Own {
     pub(crate) joined: bool,
-    pub(crate) key: String,
+    /// Not known while guifi-peerd is away.
+    pub(crate) key: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) addresses: Vec<String>,
@@ -30,10 +31,10 @@ pub(crate) async fn look(connection: &Connection) -> Result<(Own, Option<Value>)
     let text = registry.describe().await.map_err(failed)?;
     let own: Own = serde_json::from_str(&text)
         .map_err(|e| Error::failed(format!("cannot read the registry's description: {e}")))?;
-    if !own.joined {
+    let Some(key) = own.key.as_deref().filter(|_| own.joined) else {
         return Ok((own, None));
-    }
-    let filter = HashMap::from([("owner", own.key.as_str())]);
+    };
+    let filter = HashMap::from([("owner", key)]);
     let (_, _, _, lines) = registry
         .list(&[KIND], filter, "", 0)
         .await

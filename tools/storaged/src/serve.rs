@@ -60,18 +60,25 @@ pub(crate) async fn over_tcp(
         if let Some(pass) = door.enter(client.ip().into(), bounds.connections) {
             let (shop, tls) = (shop.clone(), tls.clone());
             inside.spawn(async move {
-                encrypted(&shop, &tls, socket, bounds.idle).await;
+                let who = Who::Bearer(client.ip().into());
+                encrypted(&shop, &tls, socket, who, bounds.idle).await;
                 drop(pass);
             });
         }
     }
 }
 
-async fn encrypted(shop: &Arc<Shop>, tls: &TlsAcceptor, socket: TcpStream, idle: Duration) {
+async fn encrypted(
+    shop: &Arc<Shop>,
+    tls: &TlsAcceptor,
+    socket: TcpStream,
+    who: Who,
+    idle: Duration,
+) {
     // Small answers must not wait for the next ones; without it they are only slower.
     let _ = socket.set_nodelay(true);
     match timeout(HANDSHAKE, tls.accept(socket)).await {
-        Ok(Ok(stream)) => attend(shop, Who::Bearer, stream, idle).await,
+        Ok(Ok(stream)) => attend(shop, who, stream, idle).await,
         Ok(Err(e)) => log::debug!("no TLS: {e}"),
         Err(_) => log::debug!("no TLS in time"),
     }
@@ -82,7 +89,7 @@ pub(crate) async fn attend<S>(shop: &Arc<Shop>, who: Who, stream: S, idle: Durat
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let pulse = Pulse::new();
+    let pulse = Pulse::new(idle);
     let service = service_fn(|request| {
         pulse.beat();
         let (shop, who, pulse) = (shop.clone(), who.clone(), pulse.clone());
@@ -99,7 +106,7 @@ where
         tokio::select! {
             // An error is the client's: it went, or spoke no HTTP.
             _ = connection.as_mut() => return,
-            () = sleep(idle) => if pulse.age() >= idle { return },
+            () = sleep(idle) => if pulse.is_still() { return },
         }
     }
 }

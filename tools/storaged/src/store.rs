@@ -58,8 +58,8 @@ const STRIPES: usize = 256;
 /// Bounds against those who ask for too much.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Open uploads in all, and of one account.
-    pub uploads: [usize; 2],
+    /// Open uploads in all, of one account, and of one client.
+    pub uploads: [usize; 3],
     /// Leases of one account.
     pub leases: u64,
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guifi_streams::{Client, ClientError, Listener, SOCKET, Stream, reset};
+use guifi_streams::{Client, ClientError, Key, Listener, SOCKET, Stream, reset};
 use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -101,10 +101,7 @@ fn enter(app: &Arc<App>, stream: Stream, inside: &mut JoinSet<()>) {
     };
     let app = app.clone();
     inside.spawn(async move {
-        match (
-            owner(&app, &stream.peer.to_string()).await,
-            asynchronous(&stream),
-        ) {
+        match (owner(&app, stream.peer).await, asynchronous(&stream)) {
             (Ok(owner), Ok(socket)) => {
                 attend(&app.shop, Who::Owner(Arc::new(owner)), socket, bounds.idle).await;
             }
@@ -125,9 +122,10 @@ fn asynchronous(stream: &Stream) -> std::io::Result<UnixStream> {
 }
 
 /// The account of a key, with what is told of it.
-pub(crate) async fn owner(app: &App, key: &str) -> Result<Owner> {
-    let swissnum = app.identity.swissnum_of(key);
-    let (owner, opens) = (key.to_owned(), swissnum.clone());
+pub(crate) async fn owner(app: &App, key: Key) -> Result<Owner> {
+    let name = key.to_string();
+    let swissnum = app.identity.swissnum_of(&name);
+    let (owner, opens) = (name.clone(), swissnum.clone());
     let account = app
         .blocking(move |store| store.enter(&owner, &opens))
         .await?;
@@ -140,11 +138,12 @@ pub(crate) async fn owner(app: &App, key: &str) -> Result<Owner> {
         })
         .collect();
     let document = serde_json::to_string(&json!({
-        "owner": key,
+        "owner": name,
         "swissnum": swissnum,
         "nurls": nurls,
     }));
     Ok(Owner {
+        key,
         account,
         document: document.map_err(|e| Fault::Disk(e.to_string()))?,
     })

@@ -50,9 +50,8 @@ pub(super) async fn read(
         memory: None,
     };
     loop {
-        let frame = timeout_at(end, body.frame())
-            .await
-            .map_err(|_| Refusal::Late)?;
+        let frame = timeout_at(end, pulse.within(body.frame())).await;
+        let frame = frame.ok().flatten().ok_or(Refusal::Late)?;
         let Some(frame) = frame else { break };
         let Ok(bytes) = frame
             .map_err(|_| Refusal::Bad("the body ended early"))?
@@ -60,7 +59,6 @@ pub(super) async fn read(
         else {
             continue;
         };
-        pulse.beat();
         if whole.bytes.len() + bytes.len() > most {
             return Err(Refusal::TooLong);
         }

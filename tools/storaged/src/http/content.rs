@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 
 use super::buffer::{Buffer, Pool, SIZE};
 use crate::pace::Pace;
-use crate::pulse::Pulse;
+use crate::pulse::{Pulse, Work};
 
 /// The body of an answer.
 pub(crate) enum Content {
@@ -37,7 +37,10 @@ pub(crate) struct Share {
     pace: Arc<Pace>,
     pulse: Pulse,
     reading: Option<JoinHandle<io::Result<Buffer>>>,
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// For the limit; that is no fault of the client's.
+    waiting: Option<(Pin<Box<Sleep>>, Work)>,
+    /// Whether the next piece may go, as far as the limit is concerned.
+    paid: bool,
 }
 
 impl Content {
@@ -63,18 +66,26 @@ impl Content {
             pulse: pulse.clone(),
             reading: None,
             waiting: None,
+            paid: false,
         }))
     }
 }
 
 impl Share {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        if let Some(waiting) = &mut self.waiting {
-            ready!(waiting.as_mut().poll(context));
-            self.waiting = None;
-        }
         if self.left == 0 {
             return Poll::Ready(None);
+        }
+        // Before the piece, so that many short parts are no way around the limit.
+        if !self.paid {
+            self.paid = true;
+            let wait = self.pace.take(self.wanted());
+            let sleep = || (Box::pin(tokio::time::sleep(wait)), self.pulse.work());
+            self.waiting = (!wait.is_zero()).then(sleep);
+        }
+        if let Some((waiting, _)) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(context));
+            self.waiting = None;
         }
         self.pulse.beat();
         let buffer = match &mut self.reading {
@@ -93,10 +104,7 @@ impl Share {
         };
         self.at += buffer.length as u64;
         self.left -= buffer.length as u64;
-        let wait = self.pace.take(buffer.length);
-        if !wait.is_zero() {
-            self.waiting = Some(Box::pin(tokio::time::sleep(wait)));
-        }
+        self.paid = false;
         Poll::Ready(Some(Ok(Bytes::from_owner(buffer))))
     }
 

@@ -15,6 +15,7 @@ use super::buffer::{Buffer, SIZE};
 use super::headers::{self, Part, Secrets};
 use super::reply::{self, Refusal};
 use super::{Content, Shop, body};
+use crate::door::Client;
 use crate::http::route::Lost;
 use crate::pulse::Pulse;
 use crate::store::{Account, Fault, Index, Kind, Place, Progress, Secret, Upload};
@@ -23,7 +24,7 @@ impl Shop {
     pub(super) async fn allocate(
         &self,
         index: Index,
-        account: Account,
+        who: (Account, Client),
         request: Request<Incoming>,
         pulse: &Pulse,
     ) -> Result<Response<Content>, Refusal> {
@@ -33,7 +34,7 @@ impl Shop {
         let wish = Allocate::decode(&whole.bytes).map_err(|_| Refusal::Bad("no such message"))?;
         let secrets = [Secret::of(&upload), Secret::of(&renew)];
         let allocated = self
-            .blocking(move |store| store.allocate(index, &wish, secrets, account))
+            .blocking(move |store| store.allocate(index, &wish, secrets, who))
             .await?;
         self.began.notify_one();
         Ok(reply::cbor(allocated.encode()))
@@ -118,12 +119,11 @@ impl Shop {
         let mut buffer = self.pool.take();
         let mut writing: Option<JoinHandle<Result<(), Fault>>> = None;
         let mut received = at;
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = pulse.within(body.frame()).await.ok_or(Refusal::Late)? {
             let frame = frame.map_err(|_| Refusal::Bad("the body ended early"))?;
             let Ok(bytes) = frame.into_data() else {
                 continue;
             };
-            pulse.beat();
             received += bytes.len() as u64;
             if received > end {
                 return Err(Refusal::Bad("the body is longer than its range"));

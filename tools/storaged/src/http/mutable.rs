@@ -1,6 +1,6 @@
 //! Changes to mutable shares.
 
-use guifi_tahoe::gbs::{MAX_BODY, ReadTestWrite};
+use guifi_tahoe::gbs::ReadTestWrite;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
@@ -9,6 +9,9 @@ use super::reply::{self, Refusal};
 use super::{Content, Shop, body};
 use crate::pulse::Pulse;
 use crate::store::{Account, Fault, Index, Secret, Writer};
+
+/// The longest body of a change, in bytes: enough for a share of 100 MiB in three.
+const MAX_CHANGE: usize = 48 << 20;
 
 impl Shop {
     pub(super) async fn change(
@@ -26,7 +29,7 @@ impl Shop {
             account,
         };
         let body::Whole { bytes, memory } =
-            body::read(request, MAX_BODY, &self.memory, pulse).await?;
+            body::read(request, MAX_CHANGE, &self.memory, pulse).await?;
         let _change = self
             .changes
             .acquire()

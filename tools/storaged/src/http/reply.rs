@@ -107,7 +107,7 @@ pub(crate) fn account(who: &Who) -> Result<Response<Content>, Refusal> {
             "application/json",
             Bytes::from(owner.document.clone()),
         )),
-        Who::Bearer => Err(Refusal::Lost(Lost::NotFound)),
+        Who::Bearer(_) => Err(Refusal::Lost(Lost::NotFound)),
     }
 }
 

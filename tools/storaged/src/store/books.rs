@@ -57,6 +57,7 @@ const SCHEMA: &str = "
         idx BLOB NOT NULL,
         number INTEGER NOT NULL,
         name TEXT,
+        seq INTEGER NOT NULL,
         PRIMARY KEY (idx, number)
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS clock (

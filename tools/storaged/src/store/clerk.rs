@@ -5,9 +5,8 @@
 //! to the clerk, which writes it into the table `move` in the same transaction and does it when
 //! that is on disk: from then on the change has happened, whatever ends the program. Whoever
 //! opens the store does again what stands in `move`, the last word for each share. Rows go when
-//! the directories have been synchronised, which is done for many at a time.
+//! the file system has been synchronised, which a thread of its own does for many at a time.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,8 +20,8 @@ use super::{Fault, Place, Result};
 
 /// How many changes are taken together at most.
 const BATCH: usize = 256;
-/// After so many files have moved, their directories are synchronised.
-const SETTLE: usize = 64;
+/// After so many files have moved, the file system is synchronised.
+const SETTLE: u64 = 64;
 
 /// The directories of the store.
 #[derive(Clone, Debug)]
@@ -112,14 +111,7 @@ fn within<T>(
 ) -> Result<T> {
     connection.execute_batch("SAVEPOINT change")?;
     let mut own = Vec::new();
-    let done = change(connection, &mut own).and_then(|value| {
-        let mut note = connection
-            .prepare_cached("INSERT OR REPLACE INTO move (idx, number, name) VALUES (?, ?, ?)")?;
-        for step in &own {
-            note.execute(params![step.place.index, step.place.number, step.name])?;
-        }
-        Ok(value)
-    });
+    let done = change(connection, &mut own);
     if done.is_ok() {
         connection.execute_batch("RELEASE change")?;
         moves.append(&mut own);
@@ -132,8 +124,15 @@ fn within<T>(
 struct Desk {
     connection: Connection,
     dirs: Dirs,
-    /// Moved, and not settled yet.
-    moved: Vec<Place>,
+    /// The last move, counted since the start.
+    last: u64,
+    /// Up to this one the file system was, or is being, synchronised.
+    asked: u64,
+    /// Up to this one it is done, and the rows may go.
+    synced: Option<u64>,
+    syncing: Option<JoinHandle<io::Result<()>>>,
+    /// A move failed; all rows stay until the next start.
+    stuck: bool,
 }
 
 impl Desk {
@@ -141,7 +140,11 @@ impl Desk {
         Self {
             connection,
             dirs,
-            moved: Vec::new(),
+            last: 0,
+            asked: 0,
+            synced: None,
+            syncing: None,
+            stuck: false,
         }
     }
 
@@ -164,7 +167,7 @@ impl Desk {
                 answer(fault.as_deref());
             }
         }
-        if let Err(e) = self.settle() {
+        if let Err(e) = self.finish() {
             log::warn!("{e}; moved files are looked at again at the next start");
         }
     }
@@ -179,27 +182,39 @@ impl Desk {
         for job in batch {
             answers.push(job(&self.connection, &mut moves));
         }
-        let committed = self.prepare(&moves).and_then(|()| {
-            self.connection.execute_batch("COMMIT")?;
-            Ok(())
-        });
-        if let Err(e) = committed {
+        if let Err(e) = self.commit(&moves) {
             // Nothing of it stays; an error of this would say the same again.
             let _ = self.connection.execute_batch("ROLLBACK");
             return Err(e);
         }
+        self.synced = None;
         for step in moves {
             if let Err(e) = carry_out(&self.dirs, &step) {
                 // It is decided and will be done again at the next start.
                 log::error!("cannot put share {} where it belongs: {e}", step.place);
+                self.stuck = true;
             }
-            self.moved.push(step.place);
         }
-        if self.moved.len() >= SETTLE
-            && let Err(e) = self.settle()
-        {
-            log::warn!("{e}; trying again later");
+        self.settle();
+        Ok(())
+    }
+
+    fn commit(&mut self, moves: &[Move]) -> Result<()> {
+        self.prepare(moves)?;
+        let mut note = self.connection.prepare_cached(
+            "INSERT OR REPLACE INTO move (idx, number, name, seq) VALUES (?, ?, ?, ?)",
+        )?;
+        for step in moves {
+            self.last += 1;
+            let Place { index, number } = step.place;
+            note.execute(params![index, number, step.name, self.last])?;
         }
+        if let Some(synced) = self.synced {
+            self.connection
+                .prepare_cached("DELETE FROM move WHERE seq <= ?")?
+                .execute([synced])?;
+        }
+        self.connection.execute_batch("COMMIT")?;
         Ok(())
     }
 
@@ -216,16 +231,42 @@ impl Desk {
         Ok(())
     }
 
-    /// Forgets moves that nothing can undo any more.
-    fn settle(&mut self) -> Result<()> {
-        if self.moved.is_empty() {
+    /// Has the file system synchronised when enough has moved, beside the work.
+    fn settle(&mut self) {
+        if let Some(done) = self.syncing.take_if(|thread| thread.is_finished()) {
+            match done.join() {
+                Ok(Ok(())) => self.synced = Some(self.asked),
+                other => log::warn!("cannot synchronise the disk: {other:?}; trying again"),
+            }
+        }
+        if self.stuck || self.syncing.is_some() || self.last - self.asked < SETTLE {
+            return;
+        }
+        self.asked = self.last;
+        let top = self.dirs.top.clone();
+        let thread = std::thread::Builder::new().name("settle".to_owned());
+        // Without a thread it is tried again after as many moves.
+        self.syncing = thread.spawn(move || synchronise(&top)).ok();
+    }
+
+    /// Leaves nothing to do for the next start.
+    fn finish(&mut self) -> Result<()> {
+        if let Some(thread) = self.syncing.take() {
+            // What it did is done again.
+            let _ = thread.join();
+        }
+        if self.last == 0 || self.stuck {
             return Ok(());
         }
-        sync_directories(&self.dirs, &self.moved)?;
+        synchronise(&self.dirs.top)?;
         self.connection.execute_batch("DELETE FROM move")?;
-        self.moved.clear();
         Ok(())
     }
+}
+
+/// Has everything on the disk that was done in this file system.
+fn synchronise(top: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(top)?)?)
 }
 
 /// Does again what the books say of moved files.
@@ -245,9 +286,10 @@ fn recover(connection: &Connection, dirs: &Dirs) -> Result<()> {
     for step in &moves {
         carry_out(dirs, step)?;
     }
-    let places: Vec<Place> = moves.iter().map(|step| step.place).collect();
-    sync_directories(dirs, &places)?;
-    connection.execute_batch("DELETE FROM move")?;
+    if !moves.is_empty() {
+        synchronise(&dirs.top)?;
+        connection.execute_batch("DELETE FROM move")?;
+    }
     Ok(())
 }
 
@@ -272,26 +314,6 @@ fn carry_out(dirs: &Dirs, step: &Move) -> io::Result<()> {
             Ok(())
         }
     }
-}
-
-/// Synchronises the directories of these shares, those that are there.
-fn sync_directories(dirs: &Dirs, places: &[Place]) -> Result<()> {
-    let mut all: BTreeSet<&Path> = BTreeSet::new();
-    let files: Vec<PathBuf> = places
-        .iter()
-        .map(|place| dirs.shares.join(place.file()))
-        .collect();
-    for file in &files {
-        all.extend(file.ancestors().skip(1).take(3));
-    }
-    for directory in all {
-        match File::open(directory) {
-            Ok(directory) => directory.sync_all()?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Ok(())
 }
 
 /// The connection of those who read, one at a time.

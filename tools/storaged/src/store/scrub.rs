@@ -15,6 +15,11 @@ use super::{Place, Result, Store, advisories, now, sum};
 /// Shares looked at before the books are changed.
 const BATCH: u32 = 64;
 
+/// Suspects looked at before others have their turn.
+const SUSPECTS: usize = 16;
+/// Damaged shares that are kept, for who wants to know what happened.
+const KEPT: usize = 100;
+
 /// What of a share is known.
 struct Known {
     size: u64,
@@ -36,8 +41,9 @@ pub enum Finding {
 }
 
 impl Store {
-    /// Some shares to look at next: those that somebody suspects, else those not looked at for
-    /// longest, if that was before `before` (seconds since 1970).
+    /// Some shares to look at next: a few that somebody suspects, and those not looked at for
+    /// longest, if that was before `before` (seconds since 1970). So whoever suspects everything
+    /// keeps nothing from its turn.
     ///
     /// # Errors
     /// Those of the disk.
@@ -46,11 +52,10 @@ impl Store {
             .suspects
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !suspects.is_empty() {
-            return Ok(std::mem::take(&mut *suspects));
-        }
+        let few = suspects.len().min(SUSPECTS);
+        let mut places: Vec<Place> = suspects.drain(..few).collect();
         drop(suspects);
-        self.reader.read(|connection| {
+        let due: Vec<Place> = self.reader.read(|connection| {
             connection
                 .prepare_cached(
                     "SELECT idx, number FROM share WHERE checked < ? ORDER BY checked LIMIT ?",
@@ -62,7 +67,9 @@ impl Store {
                     })
                 })?
                 .collect()
-        })
+        })?;
+        places.extend(due);
+        Ok(places)
     }
 
     /// Reads a share at no more than so many bytes a second, and sets it aside if it is damaged.
@@ -136,11 +143,13 @@ impl Store {
         if !same {
             return Ok(Finding::Changed);
         }
+        let file = self.dirs.shares.join(place.file());
         let aside = format!("{}.{}", place.index, place.number);
-        let moved = fs::rename(
-            self.dirs.shares.join(place.file()),
-            self.dirs.corrupt.join(aside),
-        );
+        let moved = if fs::read_dir(&self.dirs.corrupt)?.count() < KEPT {
+            fs::rename(file, self.dirs.corrupt.join(aside))
+        } else {
+            fs::remove_file(file)
+        };
         match moved {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e.into()),
             _ => {}

@@ -5,14 +5,16 @@ mod recovery;
 
 use std::path::Path;
 
+use guifi_streams::Key;
 use guifi_tahoe::gbs::{Allocate, Allocated, Read, ReadTestWrite, Test, TestWrite, Write};
 use tempfile::TempDir;
 
 use super::mutable::Writer;
 use super::*;
+use crate::door::Client;
 
 const LIMITS: Limits = Limits {
-    uploads: [16, 8],
+    uploads: [16, 8, 12],
     leases: 100,
 };
 
@@ -56,7 +58,9 @@ fn allocate(store: &Store, account: Account, n: u8, shares: &[u8], size: u64) ->
         size,
     };
     let secrets = [secret("upload"), secret("lease")];
-    store.allocate(index(n), &wish, secrets, account).unwrap()
+    let client = Client::Key(Key([account.to_le_bytes()[0]; 32]));
+    let who = (account, client);
+    store.allocate(index(n), &wish, secrets, who).unwrap()
 }
 
 /// Uploads a share in one piece.
@@ -159,6 +163,20 @@ fn open_uploads_are_bounded_and_take_space() {
     let (_dir, store, account) = new();
     let shares: Vec<u8> = (0..20).collect();
     assert_eq!(allocate(&store, account, 1, &shares, 10).allocated.len(), 8);
+    // Another account of the same client has what is left of the client's.
+    let third = store.enter("c", "c").unwrap();
+    let wish = Allocate {
+        shares: shares.iter().copied().collect(),
+        size: 10,
+    };
+    let client = Client::Key(Key([account.to_le_bytes()[0]; 32]));
+    let secrets = [secret("upload"), secret("lease")];
+    let more = store.allocate(index(9), &wish, secrets, (third, client));
+    assert_eq!(more.unwrap().allocated.len(), 4);
+    for number in 0..4 {
+        let upload = store.upload(place(9, number), secret("upload")).unwrap();
+        store.drop_upload(&upload);
+    }
     let other = store.enter("b", "b").unwrap();
     assert_eq!(
         allocate(&store, other, 2, &shares, 1 << 20).allocated.len(),

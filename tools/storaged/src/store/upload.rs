@@ -10,6 +10,7 @@ use guifi_tahoe::gbs::Range;
 
 use super::ranges::Ranges;
 use super::{Account, Fault, Place, Result, Secret, Store, now};
+use crate::door::Client;
 
 /// Parts that do not touch which a share may have come in so far.
 const MAX_PARTS: usize = 1024;
@@ -28,6 +29,8 @@ pub struct Upload {
     /// Of the lease that it gets.
     pub(super) lease: Secret,
     pub(super) account: Account,
+    /// Who began it.
+    pub(super) client: Client,
     /// Its file in `incoming/`, there from the first byte on.
     pub(super) name: String,
     /// When something last came, in seconds since 1970.

@@ -13,6 +13,7 @@ use super::leases::renew;
 use super::space::cost;
 use super::upload::Received;
 use super::{Account, Fault, Index, Place, Result, Secret, Store, Upload, now};
+use crate::door::Client;
 
 /// An upload to which nothing comes for so many seconds is dropped.
 const IDLE: i64 = 30 * 60;
@@ -21,12 +22,27 @@ const IDLE: i64 = 30 * 60;
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
     open: HashMap<Place, Arc<Upload>>,
-    counts: HashMap<Account, usize>,
+    counts: HashMap<Whose, usize>,
+}
+
+/// Of whom uploads are counted.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Whose {
+    Account(Account),
+    Client(Client),
+}
+
+impl Upload {
+    fn whose(&self) -> [Whose; 2] {
+        [Whose::Account(self.account), Whose::Client(self.client)]
+    }
 }
 
 impl Uploads {
     fn add(&mut self, upload: Arc<Upload>) {
-        *self.counts.entry(upload.account).or_default() += 1;
+        for whose in upload.whose() {
+            *self.counts.entry(whose).or_default() += 1;
+        }
         self.open.insert(upload.place, upload);
     }
 
@@ -37,13 +53,23 @@ impl Uploads {
             return false;
         }
         self.open.remove(&upload.place);
-        if let Some(count) = self.counts.get_mut(&upload.account) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&upload.account);
+        for whose in upload.whose() {
+            if let Some(count) = self.counts.get_mut(&whose) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(&whose);
+                }
             }
         }
         true
+    }
+
+    /// Whether no more may be opened: in all, by an account, or by a client.
+    fn is_full(&self, account: Account, client: Client, most: [usize; 3]) -> bool {
+        let count = |whose| self.counts.get(&whose).copied().unwrap_or_default();
+        self.open.len() >= most[0]
+            || count(Whose::Account(account)) >= most[1]
+            || count(Whose::Client(client)) >= most[2]
     }
 }
 
@@ -58,7 +84,7 @@ impl Store {
         index: Index,
         wish: &Allocate,
         [secret, lease]: [Secret; 2],
-        account: Account,
+        (account, client): (Account, Client),
     ) -> Result<Allocated> {
         let limits = self.limits();
         let _lock = self.lock(index);
@@ -79,8 +105,7 @@ impl Store {
                 index,
                 number: *number,
             };
-            let own = uploads.counts.get(&account).copied().unwrap_or_default();
-            let full = uploads.open.len() >= limits.uploads[0] || own >= limits.uploads[1];
+            let full = uploads.is_full(account, client, limits.uploads);
             if full || uploads.open.contains_key(&place) || wish.size == 0 {
                 continue;
             }
@@ -95,6 +120,7 @@ impl Store {
                 secret,
                 lease,
                 account,
+                client,
                 name: self.name(),
                 touched: AtomicI64::new(now()),
                 received: Mutex::new(Received::default()),

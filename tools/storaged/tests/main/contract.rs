@@ -34,7 +34,10 @@ struct Reads(Arc<Mutex<Book>>);
 impl Reads {
     fn describe(&self) -> String {
         let joined = self.0.lock().unwrap().joined;
-        json!({"joined": joined, "key": KEY, "zone": "vic", "name": "vic-01",
+        if !joined {
+            return json!({"joined": false, "key": null, "peerd": false}).to_string();
+        }
+        json!({"joined": true, "key": KEY, "zone": "vic", "name": "vic-01",
             "addresses": ["127.0.0.1", "fd00::1"]})
         .to_string()
     }

@@ -11,7 +11,6 @@ use guifi_testing::fuzz::Chance;
 use crate::client::Client;
 use crate::place::Place;
 
-const ROUNDS: u64 = 6;
 const SHARES: [u8; 3] = [0, 1, 2];
 
 fn index(kind: u8, thread: u8, number: u32) -> String {
@@ -107,12 +106,21 @@ fn write(client: &mut Client, thread: u8, from: u32, end: &AtomicBool) -> u32 {
     last
 }
 
+/// Rounds in a usual run, and in a long one.
+fn rounds() -> u64 {
+    if std::env::var_os("GUIFI_LONG").is_some() {
+        40
+    } else {
+        6
+    }
+}
+
 #[test]
 fn what_was_acknowledged_survives() {
     let mut place = Place::new("");
     let mut chance = Chance::new(7);
     let (mut uploaded, mut written) = (BTreeMap::new(), [0_u32; 2]);
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let end = AtomicBool::new(false);
         let pause = Duration::from_millis(chance.below(700) + 50);
         let from = u32::try_from(round * 100_000).unwrap();

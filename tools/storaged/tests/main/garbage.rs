@@ -86,7 +86,7 @@ fn no_request_ends_the_daemon_or_makes_it_grow() {
     let mut chance = Chance::new(5);
     let mut broken = 0;
     // Each is a connection of its own.
-    let count = if inputs() < 100_000 { 300 } else { 100_000 };
+    let count = (inputs() / 10).clamp(300, 100_000);
     for _ in 0..count {
         let request = if chance.below(3) == 0 {
             // The head right, the body not.

@@ -54,6 +54,32 @@ fn the_quota_holds_also_for_uploads_that_run_at_once() {
 }
 
 #[test]
+fn a_change_may_be_as_long_as_a_large_share_and_no_longer() {
+    let place = Place::new("");
+    let mut client = place.client();
+    let mut change = |length: usize| {
+        let mut wish = ReadTestWrite::default();
+        let vector = TestWrite {
+            writes: vec![Write {
+                offset: 0,
+                data: vec![5; length],
+            }],
+            ..TestWrite::default()
+        };
+        wish.vectors.insert(0, vector);
+        client.change(SI, "e", &wish)
+    };
+    assert!(change(36 << 20).unwrap().unwrap().success);
+    // Refused before it is sent; whether the client reads that is its own affair.
+    assert!(matches!(change(49 << 20), Err(_) | Ok(Err(413))));
+    assert!(change(1).unwrap().unwrap().success);
+    let answer = place
+        .client()
+        .get(&format!("/storage/v1/mutable/{SI}/0"), "");
+    assert_eq!(answer.body.len(), 36 << 20);
+}
+
+#[test]
 fn what_is_reserved_stays_free() {
     let place = Place::new("space = '100%'\nreserved = '1000T'");
     assert!(place.client().allocate(SI, &[0], 1).allocated.is_empty());
@@ -61,7 +87,8 @@ fn what_is_reserved_stays_free() {
 
 #[test]
 fn thousands_of_half_open_uploads_stay_within_their_limits() {
-    let place = Place::new("[limits]\nuploads = 1000\nuploads_per_account = 800");
+    let place =
+        Place::new("[limits]\nuploads = 1000\nuploads_per_account = 800\nuploads_per_client = 800");
     let mut client = place.client();
     let shares: Vec<u8> = (0..=255).collect();
     let mut count = 0;
@@ -159,5 +186,16 @@ fn connections_are_bounded_and_the_silent_ones_end() {
         lease(),
         upload()
     );
-    assert!(client.raw(head.as_bytes()).is_err());
+    assert_eq!(client.raw(head.as_bytes()).unwrap().code, 408);
+    // Half a share, and then nothing: the next one goes on.
+    let mut client = place.client();
+    client.allocate(SI, &[0], 8);
+    let half = format!(
+        "PATCH /storage/v1/immutable/{SI}/0 HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n{}Content-Range: bytes 0-7/*\r\nContent-Length: 8\r\n\r\nhalf",
+        client.authorization,
+        upload()
+    );
+    assert_eq!(client.raw(half.as_bytes()).unwrap().code, 408);
+    let mut client = place.client();
+    assert_eq!(client.patch(SI, 0, 0, b"half and").unwrap().code, 201);
 }

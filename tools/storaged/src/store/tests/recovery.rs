@@ -20,13 +20,13 @@ fn what_was_decided_is_done_at_the_next_start() {
     for (number, name) in [(0, "a"), (1, "b")] {
         books
             .execute(
-                "INSERT INTO move VALUES (?, ?, ?)",
+                "INSERT INTO move VALUES (?, ?, ?, 1)",
                 rusqlite::params![index(1), number, name],
             )
             .unwrap();
     }
     books
-        .execute("INSERT INTO move VALUES (?, 2, NULL)", [index(1)])
+        .execute("INSERT INTO move VALUES (?, 2, NULL, 1)", [index(1)])
         .unwrap();
     drop(books);
     std::fs::write(dirs.shares.join(place(1, 0).file()), b"newer").unwrap();

@@ -45,8 +45,12 @@ impl Admin {
     }
 
     /// Takes a `servers.yaml` in place of the one imported before; gives how many it has.
-    fn import_servers(&self, text: &str) -> Result<u32, Failure> {
-        let count = roster::import(&self.0, &self.1, text)?;
+    async fn import_servers(&self, text: String) -> Result<u32, Failure> {
+        let (engine, root) = (self.0.clone(), self.1.clone());
+        let import = move || roster::import(&engine, &root, &text);
+        let count = tokio::task::spawn_blocking(import)
+            .await
+            .map_err(|e| Failure::Failed(e.to_string()))??;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 }

@@ -23,6 +23,8 @@ use sources::Sources;
 
 /// Segments that are read before they are asked for.
 const AHEAD: usize = 2;
+/// Longer ones, in bytes, are read one at a time: some clients write them of 16 MiB.
+const LARGE: u64 = 4 << 20;
 
 /// A file that is being read.
 #[derive(Clone)]
@@ -165,7 +167,12 @@ impl Bytewise {
     fn read_ahead(&mut self, parameters: &Parameters, number: u64) {
         let last = (self.left.end - 1) / parameters.segment_size();
         self.next = self.next.max(number);
-        while self.next <= last && self.ahead.len() <= AHEAD {
+        let ahead = if parameters.segment_size() > LARGE {
+            0
+        } else {
+            AHEAD
+        };
+        while self.next <= last && self.ahead.len() <= ahead {
             let reading = segment::read(self.file.clone(), self.next, self.content);
             self.ahead
                 .push_back((self.next, Task(tokio::spawn(reading))));

@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::roster::Roster;
 use crate::secrets::Secrets;
 use crate::server::Server;
-use guifi_tahoe::StorageIndex;
+use guifi_tahoe::{Encoding, StorageIndex};
 
 /// How long the first question to a server may take before others are not kept waiting for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,6 +61,15 @@ impl Engine {
     pub(crate) fn plan(&self) -> Result<Plan, Problem> {
         let policy = self.settings.borrow().policy;
         policy.plan(self.grid.servers().len())
+    }
+
+    /// Servers that must hold different shares of the next version of a file that is cut so.
+    pub(crate) fn happy(&self, encoding: Encoding) -> usize {
+        match self.plan() {
+            Ok(plan) if plan.encoding == encoding => plan.happy,
+            // Made on a grid of another size, or elsewhere.
+            _ => crate::policy::happy(encoding, self.grid.servers().len()),
+        }
     }
 
     /// Servers that are not left alone now, in the order for a file.

@@ -21,7 +21,9 @@ pub(crate) use map::{Asking, Map};
 use publish::Publish;
 
 /// How often a write is tried when others write at the same time.
-const ATTEMPTS: u32 = 12;
+const ATTEMPTS: u32 = 16;
+/// How often one that is under way is waited for.
+const SETTLE: u32 = 7;
 /// The first pause between two attempts, at most; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(40);
 
@@ -116,15 +118,23 @@ pub(crate) async fn modify<T>(
 ) -> Result<T, Problem> {
     known(cap.format)?;
     let read = cap.to_readonly();
-    let verifier = read.to_verifier();
     let mut pause = PAUSE;
+    let mut mine: Option<Bytes> = None;
     for _ in 0..ATTEMPTS {
-        let map = Map::look(engine, &verifier, &Asking::Writer(cap)).await?;
-        let (contents, said) = edit(contents(&read, &map).await?)?;
-        let Some(contents) = contents else {
+        let map = settled(engine, cap).await?;
+        let old = match (contents(&read, &map).await, &mine) {
+            (Ok(old), _) => old,
+            // Those who wrote at the same time left nothing that can be read: what we wrote had
+            // all that was there before.
+            (Err(_), Some(mine)) if map.newest().is_none() => mine.clone(),
+            (Err(e), _) => return Err(e),
+        };
+        let (new, said) = edit(old)?;
+        let Some(new) = new else {
             return Ok(said);
         };
-        if overwrite(engine, cap, &map, contents).await? {
+        mine = Some(new.clone());
+        if overwrite(engine, cap, &map, new).await? {
             return Ok(said);
         }
         wait(&mut pause).await?;
@@ -138,10 +148,9 @@ pub(crate) async fn modify<T>(
 /// As [`modify`]; contents that cannot be read are no hindrance.
 pub(crate) async fn replace(engine: &Engine, cap: &Write, contents: Bytes) -> Result<(), Problem> {
     known(cap.format)?;
-    let verifier = cap.to_readonly().to_verifier();
     let mut pause = PAUSE;
     for _ in 0..ATTEMPTS {
-        let map = Map::look(engine, &verifier, &Asking::Writer(cap)).await?;
+        let map = settled(engine, cap).await?;
         if map.is_empty() {
             return Err(map.unreadable());
         }
@@ -151,6 +160,20 @@ pub(crate) async fn replace(engine: &Engine, cap: &Write, contents: Bytes) -> Re
         wait(&mut pause).await?;
     }
     Err(busy())
+}
+
+/// What there is, once nobody is in the middle of writing. Who ended there is not waited for long.
+async fn settled(engine: &Engine, cap: &Write) -> Result<Map, Problem> {
+    let verifier = cap.to_readonly().to_verifier();
+    let mut pause = PAUSE;
+    for _ in 0..SETTLE {
+        let map = Map::look(engine, &verifier, &Asking::Writer(cap)).await?;
+        if !map.is_unsettled() {
+            return Ok(map);
+        }
+        wait(&mut pause).await?;
+    }
+    Map::look(engine, &verifier, &Asking::Writer(cap)).await
 }
 
 /// Writes the version after the newest of a map; `false` if somebody else did.
@@ -165,10 +188,7 @@ async fn overwrite(
         let cap = cap.clone();
         blocking(move || Ok(KeyPair::decrypt(&cap, &encrypted)?)).await?
     };
-    // What was promised when the file was made holds for its next versions.
-    let happy = encoding
-        .needed()
-        .max((encoding.total() * 7).div_ceil(10).min(map.reachable()));
+    let happy = engine.happy(encoding);
     let publish = Publish {
         engine,
         cap,

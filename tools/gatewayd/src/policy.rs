@@ -75,6 +75,12 @@ impl Policy {
     }
 }
 
+/// Servers that must hold different shares of a file of any encoding, on a grid of so many.
+pub(crate) fn happy(encoding: Encoding, servers: usize) -> usize {
+    let usual = (encoding.total() * HAPPY_TENTHS).div_ceil(10);
+    usual.min(servers).max(encoding.needed())
+}
+
 /// One share a server on small grids, the same proportions.
 fn automatic(servers: usize) -> [usize; 3] {
     let [usual_needed, usual_total] = USUAL;

@@ -9,6 +9,7 @@ mod content;
 mod guard;
 mod json;
 mod page;
+mod patient;
 mod reply;
 mod request;
 mod route;
@@ -30,6 +31,7 @@ use crate::engine::Engine;
 
 use guard::Door;
 pub(crate) use page::PLAIN;
+use patient::Patient;
 
 /// Bytes of a request's head: long paths and caps in the query are within it.
 const HEAD: usize = 64 << 10;
@@ -82,7 +84,7 @@ async fn attend(
             .timer(TokioTimer::new())
             .header_read_timeout(idle)
             .max_buf_size(HEAD)
-            .serve_connection(TokioIo::new(socket), service);
+            .serve_connection(TokioIo::new(Patient::new(socket, idle)), service);
         // An error is the client's: it went, or spoke no HTTP.
         let _ = connection.await;
         drop(place);

@@ -138,6 +138,30 @@ impl Map {
         Some(readable?.1.into_values().cloned().collect())
     }
 
+    /// Whether there are shares of a version that is newer than the one that can be read: somebody
+    /// is writing it, or ended in the middle.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        let versions = self.versions();
+        let newest = versions.iter().next_back();
+        newest.is_some_and(|(_, shares)| {
+            let needed = shares
+                .values()
+                .next()
+                .map(|share| share.encoding().needed());
+            needed.is_some_and(|needed| shares.len() < needed)
+        })
+    }
+
+    /// Servers that have shares, in the order of the file.
+    pub(crate) fn order(&self) -> Vec<String> {
+        let has = |server: &&Arc<Server>| {
+            let mut found = self.found.iter();
+            found.any(|found| found.server.about.id == server.about.id)
+        };
+        let holders = self.servers.iter().filter(has);
+        holders.map(|server| server.about.id.clone()).collect()
+    }
+
     /// The highest sequence number of any share.
     pub(crate) fn highest(&self) -> u64 {
         let numbers = self.found.iter().filter_map(|found| found.share.as_ref());
@@ -152,11 +176,6 @@ impl Map {
         let shares = self.found.iter().filter_map(|found| found.share.as_ref());
         let share = shares.max_by_key(|share| share.version())?;
         Some((share.encoding(), share.encrypted_key().to_vec()))
-    }
-
-    /// How many servers answered.
-    pub(crate) fn reachable(&self) -> usize {
-        self.servers.len()
     }
 
     /// Whether nobody holds anything.

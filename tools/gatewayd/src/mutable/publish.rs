@@ -1,4 +1,8 @@
 //! Writing one version: a share to each place where one is, and to new places for the others.
+//!
+//! All who write go to one server first, the first in the file's order that has a share. Its test
+//! lets one of them through; the others have changed nothing. If they wrote everywhere at once,
+//! each could overwrite a few shares, and no version would be left that can be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,6 +63,21 @@ impl Publish<'_> {
         let mut places = place(map, spread(candidates.clone()), self.encoding);
         let mut held: BTreeMap<String, Shares> = BTreeMap::new();
         let mut lost: Vec<(String, Failure)> = Vec::new();
+        for id in map.order() {
+            let Some((server, tests)) = places.remove(&id) else {
+                continue;
+            };
+            let (server, numbers, answer) = self.send_one(&index, server, tests, shares).await;
+            match answer {
+                Ok(written) if written.success => {
+                    held.insert(id, numbers);
+                    break;
+                }
+                Ok(_) => return Ok(false),
+                // The next one decides.
+                Err(e) => lost.push((shown(&server), e)),
+            }
+        }
         // Shares of servers that failed go to others, once.
         for _ in 0..2 {
             let sending = places

@@ -95,10 +95,9 @@ fn damaged_and_foreign_shares_are_noticed_and_repaired() {
     assert_eq!(found["results"]["healthy"], false, "{found}");
     assert_eq!(found["results"]["count-shares-good"], 2, "{found}");
     assert_eq!(found["results"]["recoverable"], true);
-    // There is no other server to take them, and what is damaged cannot be replaced where it is.
+    // Whether it succeeds is up to the servers: to have set aside what they were told is damaged.
     let repaired = check("verify=true&repair=true");
     assert_eq!(repaired["repair-attempted"], true, "{repaired}");
-    assert_eq!(repaired["repair-successful"], false, "{repaired}");
     same(&gateway, &cap, &one);
 }
 
@@ -114,6 +113,15 @@ fn shares_of_a_lost_server_are_made_anew_on_another() {
         .ask("PUT", &format!("/uri/{root}/x?t=uri"), cap.as_bytes())
         .ok();
     grid.servers[4].start();
+    // It was left alone for a while.
+    eventually("the gateway knows that it is back", || {
+        let document = gateway.get("/?t=describe").json();
+        let servers = document["servers"].as_array().unwrap().clone();
+        let mut back = servers
+            .iter()
+            .filter(|server| server["nickname"] == "ours-4");
+        back.any(|server| server["state"] == "up").then_some(())
+    });
     grid.servers[0].kill();
     for cap in [&cap, &root] {
         let path = format!("/uri/{cap}?t=check&output=JSON&repair=true");

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use guifi_bus::{GatewayProxy, block_on};
 use serde_json::Value;
 
 use crate::grid::{eventually, free_port};
@@ -98,6 +99,18 @@ impl Gateway {
         self.child = Some(child.unwrap());
         let address = self.address();
         eventually("the gateway listens", || TcpStream::connect(address).ok());
+        if !self.bus.contains("nonexistent") {
+            let named = || block_on(self.is_on_bus()).ok();
+            eventually("the gateway is on the bus", named);
+        }
+    }
+
+    async fn is_on_bus(&self) -> Result<(), guifi_core::Error> {
+        let failed = |e: zbus::Error| guifi_bus::error("not yet", e);
+        let builder = zbus::connection::Builder::address(self.bus.as_str());
+        let connection = builder.build().await.map_err(failed)?;
+        let proxy = GatewayProxy::new(&connection).await.map_err(failed)?;
+        proxy.describe().await.map(drop).map_err(failed)
     }
 
     /// `kill -9`.
@@ -147,23 +160,34 @@ impl Gateway {
 
     /// Sends a request; `headers` end with CR LF each.
     pub(crate) fn ask_with(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
-        let mut socket = TcpStream::connect(self.address()).unwrap();
-        let host = if headers.contains("Host:") {
-            ""
-        } else {
-            "Host: 127.0.0.1\r\n"
-        };
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        socket.write_all(head.as_bytes()).unwrap();
-        // A refusal may come before all is sent.
-        let _ = socket.write_all(body);
-        let mut all = Vec::new();
-        let _ = socket.read_to_end(&mut all);
-        read(&all)
+        exchange(self.address(), method, path, headers, body)
     }
+}
+
+/// Sends a request to a web interface.
+pub(crate) fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> Answer {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let host = if headers.contains("Host:") {
+        ""
+    } else {
+        "Host: 127.0.0.1\r\n"
+    };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    // A refusal may come before all is sent.
+    let _ = socket.write_all(body);
+    let mut all = Vec::new();
+    let _ = socket.read_to_end(&mut all);
+    read(&all)
 }
 
 /// Takes an answer apart.

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -11,7 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use openssl::x509::X509;
 use sha2::{Digest as _, Sha256};
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, exchange};
 use crate::grid::{Grid, eventually, free_port, noise};
 
 struct Node {
@@ -80,6 +80,10 @@ impl Node {
         started
     }
 
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
     fn path(&self) -> PathBuf {
         self.dir.path().join("node")
     }
@@ -136,72 +140,67 @@ fn each_reads_checks_and_changes_what_the_other_wrote() {
     ];
     let client = Node::start(&tahoe, &make_client, Some(&yaml));
     let gateway = Gateway::new(&yaml, [2, 4, 4]);
-    // The official command line, against our gateway and against its own client.
-    let to_us = gateway.path("cli");
-    fs::create_dir_all(to_us.join("private")).unwrap();
-    fs::write(
-        to_us.join("node.url"),
-        format!("http://127.0.0.1:{}/\n", gateway.port),
-    )
-    .unwrap();
-    let to_them = client.path();
-    let tell = |node: &Path, words: &[&str]| run(&tahoe, node, words);
+    let (us, them) = (gateway.address(), client.address());
+    let ask = |at: SocketAddr, method: &str, path: &str, body: &[u8]| {
+        exchange(at, method, path, "", body)
+    };
     eventually("the official client knows four servers", || {
-        let mut socket = TcpStream::connect(("127.0.0.1", client.port)).unwrap();
-        use std::io::{Read as _, Write as _};
-        socket.write_all(b"GET /?t=json HTTP/1.0\r\n\r\n").unwrap();
-        let mut text = String::new();
-        socket.read_to_string(&mut text).unwrap();
+        let text = ask(them, "GET", "/?t=json", b"").text();
         (text.matches("\"connected\"").count() == 4).then_some(())
     });
-    for (number, size) in [0_usize, 55, 56, 1 << 20, (10 << 20) + 7]
-        .into_iter()
-        .enumerate()
-    {
-        let file = gateway.path(&format!("f{number}"));
-        fs::write(&file, noise(size, number as u64 + 1)).unwrap();
-        let name = file.display().to_string();
-        for (writer, reader) in [(&to_us, &to_them), (&to_them, &to_us)] {
-            let cap = tell(writer, &["put", &name]);
-            let back = gateway.path("back").display().to_string();
-            tell(reader, &["get", &cap, &back]);
+    for size in [0_usize, 55, 56, 1 << 20, (10 << 20) + 7] {
+        for (writer, reader) in [(us, them), (them, us)] {
+            let bytes = noise(size, size as u64 + u64::from(writer.port()));
+            let cap = ask(writer, "PUT", "/uri", &bytes).ok();
+            let back = ask(reader, "GET", &format!("/uri/{cap}"), b"");
             assert!(
-                fs::read(&back).unwrap() == fs::read(&file).unwrap(),
-                "{size}"
+                back.status == 200 && back.body == bytes,
+                "{size}: {}",
+                back.status
             );
-            if size > 55 {
-                for node in [&to_us, &to_them] {
-                    let said = tell(node, &["check", "--verify", &cap]);
-                    assert!(said.contains("Summary: Healthy"), "{said}");
-                }
+            if size <= 55 {
+                continue;
+            }
+            for at in [us, them] {
+                let path = format!("/uri/{cap}?t=check&verify=true&output=JSON");
+                let found = ask(at, "POST", &path, b"").json();
+                assert_eq!(found["results"]["healthy"], true, "{found}");
             }
         }
     }
-    let small = gateway.path("f2").display().to_string();
-    for (maker, other, alias) in [(&to_us, &to_them, "a"), (&to_them, &to_us, "b")] {
-        tell(maker, &["create-alias", alias]);
-        let aliases = fs::read_to_string(maker.join("private/aliases")).unwrap();
-        let line = aliases
-            .lines()
-            .find(|line| line.starts_with(alias))
-            .unwrap();
-        let root = line.split_once(": ").unwrap().1;
+    for (maker, other) in [(us, them), (them, us)] {
         // One makes the directory, both write into it.
-        tell(maker, &["mkdir", &format!("{root}/sub")]);
-        tell(other, &["put", &small, &format!("{root}/sub/theirs")]);
-        tell(maker, &["put", &small, &format!("{root}/sub/mine")]);
-        tell(
-            other,
-            &[
-                "mv",
-                &format!("{root}/sub/mine"),
-                &format!("{root}/sub/moved"),
-            ],
-        );
-        for node in [maker, other] {
-            assert_eq!(tell(node, &["ls", &format!("{root}/sub")]), "moved\ntheirs");
-            let said = tell(node, &["deep-check", "--verify", root]);
-            assert!(said.contains("0 unhealthy"), "{said}");
+        let root = ask(maker, "POST", "/uri?t=mkdir", b"").ok();
+        let at = |path: &str| format!("/uri/{root}/{path}");
+        ask(maker, "PUT", &at("sub/mine"), b"mine").ok();
+        ask(other, "PUT", &at("sub/theirs"), &noise(2000, 1)).ok();
+        let rename = at("sub?t=rename&from_name=mine&to_name=moved");
+        ask(other, "POST", &rename, b"").ok();
+        assert_eq!(ask(maker, "GET", &at("sub/moved"), b"").text(), "mine");
+        let listings = [us, them].map(|who| ask(who, "GET", &at("sub?t=json"), b"").json());
+        assert_eq!(listings[0], listings[1]);
+        for who in [us, them] {
+            let path = format!("/uri/{root}?t=check&verify=true&output=JSON");
+            let found = ask(who, "POST", &path, b"").json();
+            assert_eq!(found["results"]["healthy"], true, "{found}");
         }
+        let file = ask(maker, "PUT", "/uri?format=SDMF", b"one").ok();
+        ask(other, "PUT", &format!("/uri/{file}"), b"two").ok();
+        assert_eq!(
+            ask(maker, "GET", &format!("/uri/{file}"), b"").text(),
+            "two"
+        );
     }
+    // The official command line, against our gateway.
+    let cli = gateway.path("cli");
+    fs::create_dir_all(cli.join("private")).unwrap();
+    fs::write(cli.join("node.url"), format!("http://{us}/\n")).unwrap();
+    let small = gateway.path("small").display().to_string();
+    fs::write(&small, noise(3000, 9)).unwrap();
+    run(&tahoe, &cli, &["create-alias", "fam"]);
+    run(&tahoe, &cli, &["put", &small, "fam:sub/file"]);
+    run(&tahoe, &cli, &["mv", "fam:sub/file", "fam:sub/moved"]);
+    assert_eq!(run(&tahoe, &cli, &["ls", "fam:sub"]), "moved");
+    let said = run(&tahoe, &cli, &["deep-check", "--verify", "fam:"]);
+    assert!(said.contains("0 unhealthy"), "{said}");
 }

@@ -5,6 +5,7 @@ mod contract;
 mod directories;
 mod faults;
 mod files;
+mod garbage;
 mod gateway;
 mod grid;
 mod interop;

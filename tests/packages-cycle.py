@@ -11,8 +11,9 @@ TIMEOUT = 420
 
 PLACES = ("/etc", "/usr", "/var", "/srv", "/opt", "/root")
 OURS = "$(dpkg-query -W -f '${db:Status-Status} ${Package}\\n' 'guifi*' | sed -n 's/^installed \\|^config-files //p')"
-PACKAGES = ("guifi-community-distro", "guifi-mirrord", "guifi-portald")
-DAEMONS = (*UNITS, "guifi-mirrord", "guifi-portald")
+MORE = ("guifi-gatewayd", "guifi-mirrord", "guifi-portald", "guifi-storaged")
+PACKAGES = ("guifi-community-distro", *MORE)
+DAEMONS = (*UNITS, *MORE)
 CONFFILE = "/etc/guifi/dnsd.toml"
 
 

@@ -14,6 +14,7 @@ mod mirror;
 mod peer;
 mod portal;
 mod registry;
+mod resident;
 mod storage;
 
 pub use discovery::{DiscoveryAdminProxy, DiscoveryProxy};
@@ -25,6 +26,7 @@ pub use mirror::{MirrorAdminProxy, MirrorProxy};
 pub use peer::{PeerAdminProxy, PeerProxy};
 pub use portal::{PortalAdminProxy, PortalProxy, RefreshedStream};
 pub use registry::{RegistryAdminProxy, RegistryProviderProxy, RegistryProxy, watch_registry};
+pub use resident::{Resident, reside};
 pub use storage::{StorageAdminProxy, StorageProviderProxy, StorageProxy};
 
 use guifi_core::{Error, Kind};

@@ -2,28 +2,16 @@
 //! shares are served all the same, if the community is known already or does not matter.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::{FutureExt as _, StreamExt as _};
-use guifi_bus::{Failure, STORAGE};
+use guifi_bus::{Failure, Resident, STORAGE, reside};
 use guifi_core::Error;
 use guifi_streams::Key;
 use guifi_tahoe::announcement::KIND;
-use tokio::time::{sleep, timeout};
 use zbus::{Connection, connection, interface};
 
 use crate::state::App;
 use crate::store::Fault;
 use crate::{announce, describe, keep, registry, streams};
-
-/// How long the start waits for the bus.
-const START: Duration = Duration::from_secs(5);
-/// The longest pause between attempts to come back to the bus.
-const LONGEST: Duration = Duration::from_secs(30);
-/// What comes this close together is one change.
-const PACE: Duration = Duration::from_secs(1);
-/// The pause after a question that the registry did not answer.
-const RETRY: Duration = Duration::from_secs(60);
 
 struct Reads(Arc<App>);
 
@@ -79,99 +67,44 @@ impl Admin {
     }
 }
 
+/// The daemon as the bus knows it.
+#[derive(Clone)]
+struct Storage(Arc<App>);
+
+impl Resident for Storage {
+    const KIND: &'static str = KIND;
+
+    async fn serve(&self) -> zbus::Result<Connection> {
+        connection::Builder::system()
+            .serve_at(STORAGE.path, Reads(self.0.clone()))
+            .serve_at(STORAGE.path, Provider(self.0.clone()))
+            .serve_at(STORAGE.path, Admin(self.0.clone()))
+            .name(STORAGE.name)
+            .build()
+            .await
+    }
+
+    async fn look(&self, bus: &Connection) -> Result<(), Error> {
+        refresh(bus, &self.0).await
+    }
+
+    fn is_joined(&self) -> bool {
+        *self.0.joined.borrow()
+    }
+
+    /// Where nobody has a registry there is nothing to wait for.
+    fn insists(&self) -> bool {
+        self.is_joined()
+    }
+
+    fn on_bus(&self, bus: Option<&Connection>) {
+        self.0.state().bus = bus.cloned();
+    }
+}
+
 /// Comes on the bus and stays there; returns after the first attempt.
 pub(crate) async fn start(app: &Arc<App>) {
-    let first = match timeout(START, serve(app)).await {
-        Ok(Ok(connection)) => Some(connection),
-        Ok(Err(e)) => {
-            log::warn!("cannot come on the bus: {e}; going on without it");
-            None
-        }
-        Err(_) => {
-            log::warn!("the bus does not answer; going on without it");
-            None
-        }
-    };
-    tokio::spawn(stay(app.clone(), first));
-}
-
-async fn serve(app: &Arc<App>) -> zbus::Result<Connection> {
-    connection::Builder::system()
-        .serve_at(STORAGE.path, Reads(app.clone()))
-        .serve_at(STORAGE.path, Provider(app.clone()))
-        .serve_at(STORAGE.path, Admin(app.clone()))
-        .name(STORAGE.name)
-        .build()
-        .await
-}
-
-async fn stay(app: Arc<App>, mut bus: Option<Connection>) {
-    let mut pause = Duration::from_secs(1);
-    loop {
-        if let Some(connection) = bus.take() {
-            app.state().bus = Some(connection.clone());
-            tokio::select! {
-                () = connection.closed() => {}
-                () = follow(&connection, &app) => {}
-            }
-            app.state().bus = None;
-            log::warn!("the bus is gone; going on without it");
-            pause = Duration::from_secs(1);
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
-        if let Ok(Ok(connection)) = timeout(START, serve(&app)).await {
-            log::info!("on the bus");
-            bus = Some(connection);
-        }
-    }
-}
-
-/// Follows the registry for as long as the connection lives.
-async fn follow(connection: &Connection, app: &Arc<App>) {
-    while let Err(e) = try_follow(connection, app).await {
-        log::debug!("{e}");
-        sleep(RETRY).await;
-    }
-}
-
-async fn try_follow(connection: &Connection, app: &Arc<App>) -> Result<(), Error> {
-    let attempt = |e: zbus::Error| guifi_bus::error("cannot follow the registry", e);
-    let watch = guifi_bus::watch_registry(connection);
-    let (mut owners, mut changes) = watch.await.map_err(attempt)?;
-    loop {
-        let answered = match refresh(connection, app).await {
-            Ok(()) => true,
-            Err(e) => {
-                log::debug!("{e}");
-                false
-            }
-        };
-        loop {
-            tokio::select! {
-                owner = owners.next() => {
-                    if owner.is_none() {
-                        return Ok(());
-                    }
-                    break;
-                }
-                change = changes.next() => {
-                    let Some(change) = change else { return Ok(()) };
-                    // No kinds: all of them, as after joining.
-                    let of_interest = change.args().is_ok_and(|args| {
-                        args.kinds.is_empty() || args.kinds.iter().any(|kind| kind == KIND)
-                    });
-                    if of_interest || !*app.joined.borrow() {
-                        break;
-                    }
-                }
-                // Where nobody has a registry there is nothing to wait for.
-                () = sleep(RETRY), if !answered && *app.joined.borrow() => break,
-            }
-        }
-        sleep(PACE).await;
-        while let Some(Some(_)) = changes.next().now_or_never() {}
-    }
+    reside(Storage(app.clone())).await;
 }
 
 /// Takes what the registry says.

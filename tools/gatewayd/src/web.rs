@@ -24,10 +24,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
+use crate::socket::Listener;
 
 use guard::Door;
 pub(crate) use page::PLAIN;
@@ -47,10 +48,10 @@ pub(crate) async fn serve_tcp(engine: Engine, listener: TcpListener, places: Arc
 }
 
 /// Serves clients that come to the Unix socket, until dropped.
-pub(crate) async fn serve_unix(engine: Engine, listener: UnixListener, places: Arc<Semaphore>) {
+pub(crate) async fn serve_unix(engine: Engine, listener: Listener, places: Arc<Semaphore>) {
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => attend(&engine, socket, Door::Socket, &places).await,
+            Ok(socket) => attend(&engine, socket, Door::Socket, &places).await,
             Err(e) => pause(&e).await,
         }
     }

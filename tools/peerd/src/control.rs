@@ -10,7 +10,7 @@ use guifi_streams::packet::{self, MAX_PACKET};
 use guifi_streams::{Configuration, Event, Key, Reason, Request, context, protocol_name_is_valid};
 use rustix::net::sockopt;
 use tokio::io::Interest;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::client::Client;
@@ -20,6 +20,7 @@ use crate::incoming;
 use crate::net;
 use crate::node::{Node, Refusal, count, lock};
 use crate::rights::User;
+use crate::socket::Listener;
 use crate::splice::{self, Splice};
 use crate::who;
 
@@ -31,10 +32,10 @@ const MAX_STREAMS: usize = 2048;
 const MAX_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Accepts programs, for as long as the daemon runs.
-pub(crate) async fn serve(node: Arc<Node>, listener: UnixListener) {
+pub(crate) async fn serve(node: Arc<Node>, listener: Listener) {
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => admit(&node, socket),
+            Ok(socket) => admit(&node, socket),
             Err(e) => {
                 log::warn!("cannot accept a program: {e}; going on");
                 tokio::time::sleep(Duration::from_secs(1)).await;

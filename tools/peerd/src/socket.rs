@@ -4,18 +4,56 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream as Blocking};
 
 use guifi_core::{Error, Root};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with, sockopt,
 };
+use tokio::io::Interest;
+use tokio::net::UnixStream;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 128;
 
+/// The listening socket. Others have it, too: whenever it reloads the unit, the service manager
+/// gives it to what does that as its standard input, and makes it one that blocks. So accepting
+/// never relies on that.
+pub(crate) struct Listener {
+    socket: UnixListener,
+    /// The same socket: the runtime tells of this type alone when it is readable.
+    readable: UnixStream,
+}
+
+impl Listener {
+    fn new(socket: UnixListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let same = Blocking::from(OwnedFd::from(socket.try_clone()?));
+        let readable = UnixStream::from_std(same)?;
+        Ok(Self { socket, readable })
+    }
+
+    /// Waits for a client.
+    ///
+    /// # Errors
+    /// Those of the system; none that lasts.
+    pub(crate) async fn accept(&self) -> io::Result<UnixStream> {
+        let accept = || {
+            let mut waiting = [PollFd::new(&self.socket, PollFlags::IN)];
+            if poll(&mut waiting, Some(&Timespec::default()))? == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.socket.accept()
+        };
+        let (socket, _) = self.readable.async_io(Interest::READABLE, accept).await?;
+        socket.set_nonblocking(true)?;
+        UnixStream::from_std(socket)
+    }
+}
+
 /// The listening socket.
-pub(crate) fn listener(root: &Root) -> Result<tokio::net::UnixListener, Error> {
+pub(crate) fn listener(root: &Root) -> Result<Listener, Error> {
     let socket = match passed() {
         Some(socket) => socket,
         None => own(root).map_err(|e| {
@@ -25,10 +63,7 @@ pub(crate) fn listener(root: &Root) -> Result<tokio::net::UnixListener, Error> {
             ))
         })?,
     };
-    let listener = UnixListener::from(socket);
-    listener
-        .set_nonblocking(true)
-        .and_then(|()| tokio::net::UnixListener::from_std(listener))
+    Listener::new(UnixListener::from(socket))
         .map_err(|e| Error::failed(format!("cannot use the control socket: {e}")))
 }
 

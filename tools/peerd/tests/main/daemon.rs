@@ -3,6 +3,7 @@
 use crate::bed;
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::process::{Command, Output, Stdio};
 
 use bed::*;
@@ -82,7 +83,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn the_socket_of_the_service_manager_is_used() {
+fn the_socket_of_the_service_manager_is_used_and_may_block() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("activated.sock");
     let socket = socket_with(
@@ -95,7 +96,11 @@ fn the_socket_of_the_service_manager_is_used() {
     bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     listen(&socket, 8).unwrap();
     // Connecting works before the daemon runs.
-    let early = std::thread::spawn(move || Client::connect(&path).unwrap().own_key());
+    let connect = move || Client::connect(&path).unwrap();
+    let early = std::thread::spawn(connect.clone());
+    // Reloading a unit has the service manager do this.
+    let reload = move |socket: &OwnedFd| rustix::io::ioctl_fionbio(socket, false).unwrap();
+    let shared = socket.try_clone().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_guifi-peerd"))
         .env("GUIFI_ROOT", dir.path())
         .env("GUIFI_LOG", "error")
@@ -103,7 +108,16 @@ fn the_socket_of_the_service_manager_is_used() {
         .stdin(Stdio::from(socket))
         .spawn()
         .unwrap();
-    early.join().unwrap();
+    let early = early.join().unwrap();
+    reload(&shared);
+    let late = connect();
+    for client in [early, late] {
+        let nobody = client.who("127.0.0.1:1", SOON);
+        assert!(
+            matches!(nobody, Err(ClientError::Refused(Reason::Unreachable, _))),
+            "{nobody:?}"
+        );
+    }
     assert!(!dir.path().join("run/guifi/peerd.sock").exists());
     child.kill().unwrap();
     child.wait().unwrap();

@@ -15,7 +15,7 @@ SUMS = "cd {} && find . -type f -exec sha256sum '{{}}' + | sort"
 
 def _part(box, name):
     parts = json.loads(box.sh("guifi-status --json || true"))["parts"]
-    return next(part for part in parts if part["name"] == name)
+    return next(part for part in parts if part["part"] == name)
 
 
 def test(town):

@@ -16,6 +16,7 @@ use crate::engine::{Engine, Parts};
 use crate::grid::Grid;
 use crate::keys::Keys;
 use crate::secrets::Secrets;
+use crate::upload::Turns;
 use crate::{bus, roster, socket, web};
 
 /// Where the state is.
@@ -89,6 +90,7 @@ fn engine(settings: Settings, root: &Root) -> Result<Engine, Error> {
         keys: Keys::new(),
         joined: watch::Sender::new(None),
         roster: watch::Sender::default(),
+        turns: Turns::default(),
         spool,
     }))
 }

@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::roster::Roster;
 use crate::secrets::Secrets;
 use crate::server::Server;
+use crate::upload::Turns;
 use guifi_tahoe::{Encoding, StorageIndex};
 
 /// How long the first question to a server may take before others are not kept waiting for it.
@@ -37,6 +38,8 @@ pub(crate) struct Parts {
     pub(crate) joined: watch::Sender<Option<bool>>,
     /// Which servers are known from where.
     pub(crate) roster: watch::Sender<Roster>,
+    /// Files that are being uploaded.
+    pub(crate) turns: Turns,
     /// Where files wait that are being uploaded.
     pub(crate) spool: PathBuf,
 }

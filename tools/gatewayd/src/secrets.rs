@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use guifi_core::{Error, write_atomic};
+use guifi_tahoe::hash::{Hash, tagged};
 use guifi_tahoe::secrets::Lease;
 use guifi_tahoe::{StorageIndex, base32};
 
@@ -40,6 +41,12 @@ impl Secrets {
     /// What leases of a file at a server are renewed and cancelled with.
     pub(crate) fn lease(&self, index: &StorageIndex, server: &Server) -> Lease {
         Lease::derive(&self.lease, index, &server.about.tubid)
+    }
+
+    /// What an upload to a server is gone on with and given up. It is always the same, so that
+    /// one that was cut off is known again; no other server learns it.
+    pub(crate) fn upload(&self, index: &StorageIndex, server: &Server) -> Hash {
+        tagged(b"guifi_upload_secret_v1", &self.lease(index, server).cancel)
     }
 }
 

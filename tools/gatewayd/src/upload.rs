@@ -7,6 +7,7 @@ mod assignment;
 mod encode;
 mod lane;
 mod placement;
+mod turns;
 
 use std::sync::Arc;
 
@@ -19,13 +20,13 @@ use guifi_tahoe::{StorageIndex, cap};
 use crate::engine::{Engine, blocking};
 use crate::policy::Plan;
 use crate::problem::{Problem, Reason};
-use crate::secrets::random;
 use crate::spool::Source;
 
 pub(crate) use assignment::spread;
 pub(crate) use encode::Feed;
 pub(crate) use placement::Holder;
 use placement::Placing;
+pub(crate) use turns::Turns;
 
 /// How often shares are placed anew after servers were lost.
 const PASSES: usize = 3;
@@ -73,9 +74,9 @@ pub(crate) async fn store(
     feed: Feed,
     known: Vec<Holder>,
 ) -> Result<Encoded, Problem> {
-    let secret = random::<20>()?;
+    let _turn = engine.turns.take(index).await;
     let share_size = make()?.share_size();
-    let mut placing = Placing::new(engine, index, plan, share_size, secret, known);
+    let mut placing = Placing::new(engine, index, plan, share_size, known);
     let mut encoded = None;
     for _ in 0..PASSES {
         placing.place().await;
@@ -91,6 +92,7 @@ pub(crate) async fn store(
         let (senders, lanes): (Vec<_>, Vec<_>) = given
             .into_iter()
             .map(|(holder, share, server)| {
+                let secret = engine.secrets.upload(index, &server);
                 let (sender, lane) = lane::new(server, *index, share, secret, share_size);
                 (
                     (share, sender),

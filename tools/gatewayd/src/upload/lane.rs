@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use guifi_tahoe::hash::Hash;
 use guifi_tahoe::{ShareNumber, StorageIndex};
 use tokio::sync::mpsc;
 
@@ -18,7 +19,7 @@ pub(super) struct Lane {
     server: Arc<Server>,
     index: StorageIndex,
     share: ShareNumber,
-    secret: [u8; 20],
+    secret: Hash,
     size: u64,
     blocks: mpsc::Receiver<Bytes>,
 }
@@ -27,7 +28,7 @@ pub(super) fn new(
     server: Arc<Server>,
     index: StorageIndex,
     share: ShareNumber,
-    secret: [u8; 20],
+    secret: Hash,
     size: u64,
 ) -> (mpsc::Sender<Bytes>, Lane) {
     let (sender, blocks) = mpsc::channel(WAITING);

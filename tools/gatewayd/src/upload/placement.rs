@@ -60,7 +60,6 @@ pub(super) struct Placing<'a> {
     index: StorageIndex,
     plan: Plan,
     share_size: u64,
-    secret: [u8; 20],
     holders: Vec<Holder>,
     is_asked: bool,
 }
@@ -71,7 +70,6 @@ impl<'a> Placing<'a> {
         index: &StorageIndex,
         plan: Plan,
         share_size: u64,
-        secret: [u8; 20],
         known: Vec<Holder>,
     ) -> Self {
         let mut holders = known;
@@ -87,7 +85,6 @@ impl<'a> Placing<'a> {
             index: *index,
             plan,
             share_size,
-            secret,
             holders,
             is_asked: false,
         }
@@ -137,18 +134,38 @@ impl<'a> Placing<'a> {
         holder: usize,
         shares: Shares,
     ) -> (usize, Shares, Result<guifi_tahoe::gbs::Allocated, Failure>) {
-        let server = &self.holders[holder].server;
-        let lease = self.engine.secrets.lease(&self.index, server);
-        let asking = server.allocate(
-            &self.index,
-            shares.clone(),
-            self.share_size,
-            &lease,
-            &self.secret,
-        );
         let late = |_| Err(Failure::Absent("no answer in time".into()));
+        let asking = self.allocate(holder, &shares);
         let answer = timeout(PATIENCE, asking).await.unwrap_or_else(late);
         (holder, shares, answer)
+    }
+
+    async fn allocate(
+        &self,
+        holder: usize,
+        shares: &Shares,
+    ) -> Result<guifi_tahoe::gbs::Allocated, Failure> {
+        let server = &self.holders[holder].server;
+        let lease = self.engine.secrets.lease(&self.index, server);
+        let secret = self.engine.secrets.upload(&self.index, server);
+        let ask = || {
+            let shares = shares.clone();
+            server.allocate(&self.index, shares, self.share_size, &lease, &secret)
+        };
+        let answer = ask().await?;
+        let refused = |share: &&ShareNumber| {
+            !answer.already_have.contains(*share) && !answer.allocated.contains(*share)
+        };
+        // An upload of ours that was cut off stands in the way, until the server tires of it.
+        let refused = shares.iter().filter(refused);
+        let given_up = join_all(refused.map(|&share| server.abort(&self.index, share, &secret)));
+        if !given_up.await.iter().any(Result::is_ok) {
+            return Ok(answer);
+        }
+        let mut second = ask().await?;
+        second.already_have.extend(answer.already_have);
+        second.allocated.extend(answer.allocated);
+        Ok(second)
     }
 
     /// What a server holds; nothing if it does not say.
@@ -206,7 +223,8 @@ impl<'a> Placing<'a> {
 
     async fn abort_one(&self, holder: usize, share: ShareNumber) {
         let server = &self.holders[holder].server;
-        if let Err(e) = server.abort(&self.index, share, &self.secret).await {
+        let secret = self.engine.secrets.upload(&self.index, server);
+        if let Err(e) = server.abort(&self.index, share, &secret).await {
             // It drops what is not continued, by itself.
             log::debug!("{}: cannot give up share {share}: {e}", shown(server));
         }

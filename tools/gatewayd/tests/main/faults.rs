@@ -238,6 +238,56 @@ fn a_gateway_that_is_killed_at_any_instant_lost_nothing_it_acknowledged() {
 }
 
 #[test]
+fn an_upload_that_was_cut_off_is_no_hindrance_to_the_next() {
+    let grid = Grid::new(3);
+    let mut gateway = Gateway::new(&grid.yaml(), [2, 3, 3]);
+    let bytes = noise(40_000_000, 9);
+    let incoming = |server: usize| {
+        let state = grid.servers[server].dir.path().join("var/lib/guifi");
+        fs::read_dir(state.join("storaged/incoming")).unwrap()
+    };
+    let (address, dying) = (gateway.address(), bytes.clone());
+    let sender = thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        let head = format!(
+            "PUT /uri HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+            dying.len()
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        socket.write_all(&dying).unwrap();
+        let _ = socket.read(&mut [0; 100]);
+    });
+    eventually("the upload has begun everywhere", || {
+        (0..3)
+            .all(|server| incoming(server).count() > 0)
+            .then_some(())
+    });
+    gateway.kill();
+    sender.join().unwrap();
+    assert!((0..3).any(|server| incoming(server).count() > 0));
+    gateway.start();
+    let cap = gateway.put(&bytes);
+    same(&gateway, &cap, &bytes);
+    assert!((0..3).all(|server| incoming(server).count() == 0));
+}
+
+#[test]
+fn the_same_contents_may_be_stored_many_times_at_once() {
+    let grid = Grid::new(3);
+    let gateway = Gateway::new(&grid.yaml(), [2, 3, 3]);
+    let bytes = noise(2_000_000, 8);
+    let caps: Vec<String> = thread::scope(|scope| {
+        let puts: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| gateway.put(&bytes)))
+            .collect();
+        puts.into_iter().map(|put| put.join().unwrap()).collect()
+    });
+    assert!(caps.iter().all(|cap| *cap == caps[0]));
+    same(&gateway, &caps[0], &bytes);
+}
+
+#[test]
 fn a_full_disk_of_the_gateway_is_said() {
     let grid = Grid::new(1);
     let gateway = Gateway::new(&grid.yaml(), [1, 1, 1]);

@@ -62,7 +62,7 @@ impl Publish<'_> {
         };
         let mut places = place(map, spread(candidates.clone()), self.encoding);
         let mut held: BTreeMap<String, Shares> = BTreeMap::new();
-        let mut lost: Vec<(String, Failure)> = Vec::new();
+        let mut lost: Vec<(Arc<Server>, Failure)> = Vec::new();
         for id in map.order() {
             let Some((server, tests)) = places.remove(&id) else {
                 continue;
@@ -75,7 +75,7 @@ impl Publish<'_> {
                 }
                 Ok(_) => return Ok(false),
                 // The next one decides.
-                Err(e) => lost.push((shown(&server), e)),
+                Err(e) => lost.push((server, e)),
             }
         }
         // Shares of servers that failed go to others, once.
@@ -89,7 +89,7 @@ impl Publish<'_> {
                         held.insert(server.about.id.clone(), numbers);
                     }
                     Ok(_) => return Ok(false),
-                    Err(e) => lost.push((shown(&server), e)),
+                    Err(e) => lost.push((server, e)),
                 }
             }
             places = self.substitutes(&held, &candidates, &lost);
@@ -107,7 +107,7 @@ impl Publish<'_> {
             self.happy
         );
         for (server, why) in lost.iter().take(3) {
-            text += &format!("; {server}: {why}");
+            text += &format!("; {}: {why}", shown(server));
         }
         Err(Problem::new(Reason::Unavailable, text))
     }
@@ -117,7 +117,7 @@ impl Publish<'_> {
         &self,
         held: &BTreeMap<String, Shares>,
         candidates: &[Arc<Server>],
-        lost: &[(String, Failure)],
+        lost: &[(Arc<Server>, Failure)],
     ) -> Places {
         if lost.is_empty() {
             return Places::new();
@@ -126,7 +126,9 @@ impl Publish<'_> {
         let missing = numbers(self.encoding).filter(|share| !placed.contains(share));
         let free = candidates.iter().filter(|server| {
             !held.contains_key(&server.about.id)
-                && !lost.iter().any(|(name, _)| *name == shown(server))
+                && !lost
+                    .iter()
+                    .any(|(other, _)| other.about.id == server.about.id)
         });
         missing
             .zip(free)
